@@ -1,0 +1,23 @@
+import { backupErrors } from './backup.ts';
+import { configErrors } from './config.ts';
+import type { ErrorEntry } from './entry.ts';
+import { processErrors } from './process.ts';
+import { rdbErrors } from './rdb.ts';
+import { redisErrors } from './redis.ts';
+import { repositoryErrors } from './repository.ts';
+import { sandboxErrors } from './sandbox.ts';
+
+const all = {
+  ...configErrors,
+  ...redisErrors,
+  ...rdbErrors,
+  ...repositoryErrors,
+  ...sandboxErrors,
+  ...backupErrors,
+  ...processErrors,
+} as const;
+
+export type ErrorCode = keyof typeof all;
+
+/** Every error code of the product, one place; docs/ERRORS.md is made from it. */
+export const errorCatalogue: Readonly<Record<ErrorCode, ErrorEntry>> = all;
