@@ -1,3 +1,28 @@
 import type { ErrorEntry } from './entry.ts';
 
-export const processErrors = {} as const satisfies Record<string, ErrorEntry>;
+export const processErrors = {
+  PROGRAM_NOT_FOUND: {
+    when: 'A program that was to be started is not there, or may not be executed.',
+    safe: 'Nothing was started.',
+    next: 'Run `node scripts/bootstrap/main.mjs --for start`: it finds or fetches every part and says how.',
+    retryable: false,
+  },
+  PROGRAM_NOT_STARTED: {
+    when: 'A program was found but ended, or never became ready, right after it was started.',
+    safe: 'It was stopped again, and its temporary folder was removed.',
+    next: 'Read the last lines of its log in the message; free the memory, disk or port that it names, and run again.',
+    retryable: true,
+  },
+  PART_UNAVAILABLE: {
+    when: 'A part that the bootstrap has to provide (Temporal, Redis, an S3 server) is not on this machine.',
+    safe: 'Nothing was started.',
+    next: 'Run `node scripts/bootstrap/main.mjs --for start` and do what its last lines say.',
+    retryable: false,
+  },
+  STATE_LOCKED: {
+    when: 'Another redis-rewind that is alive works in the same state folder.',
+    safe: 'The other one goes on undisturbed; nothing of its state was read or changed.',
+    next: 'Use the one that runs, or end it (its process id stands in the message), or set REWIND_HOME to another folder.',
+    retryable: false,
+  },
+} as const satisfies Record<string, ErrorEntry>;
