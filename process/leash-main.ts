@@ -9,10 +9,15 @@ import { findOnPath } from './program-path.ts';
 let program: ChildProcess | undefined;
 let spec: LeashedProgram | undefined;
 let stopping = false;
+let ended = false;
+let keepFolders = false;
 
 process.on('message', (message: ToLeash) => {
   if (message.type === 'start') start(message.program);
-  else stop();
+  else {
+    keepFolders = message.keepFolders;
+    stop();
+  }
 });
 // The channel closes when the parent is gone, however it went: that is the whole point of this process.
 process.on('disconnect', stop);
@@ -54,16 +59,17 @@ function start(wanted: LeashedProgram): void {
   });
   child.once('exit', (code, signal) => {
     killGroup(child.pid);
-    removeLeftovers();
     tell({ type: 'ended', code, signal });
-    finish();
+    ended = true;
+    // Without a stop its folders are still wanted: the parent reads its log there, or starts it again on them.
+    if (stopping) finish();
   });
 }
 
 function stop(): void {
   if (stopping) return;
   stopping = true;
-  if (program === undefined) finish();
+  if (program === undefined || ended) finish();
   else if (program.pid !== undefined) endProgram();
 }
 
@@ -81,16 +87,14 @@ function killGroup(pid: number | undefined): void {
   }
 }
 
-function removeLeftovers(): void {
-  for (const folder of spec?.cleanup ?? []) rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
-}
-
 function tell(message: FromLeash): void {
   if (process.connected) process.send?.(message, () => {});
 }
 
 function finish(): void {
-  removeLeftovers();
+  for (const folder of keepFolders ? [] : (spec?.cleanup ?? [])) {
+    rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
+  }
   if (process.connected) process.disconnect();
   process.removeAllListeners('message');
   // Exit by an empty event loop, so that the last message is on its way; a stray handle may not hold it up.

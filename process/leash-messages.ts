@@ -1,5 +1,7 @@
 /** What the parent tells the leash, over the IPC channel between them. */
-export type ToLeash = { readonly type: 'start'; readonly program: LeashedProgram } | { readonly type: 'stop' };
+export type ToLeash =
+  | { readonly type: 'start'; readonly program: LeashedProgram }
+  | { readonly type: 'stop'; readonly keepFolders: boolean };
 
 /** What the leash tells the parent. */
 export type FromLeash =
@@ -17,7 +19,7 @@ export interface LeashedProgram {
   readonly stdin?: string;
   /** Standard output and error are appended here; without it they are dropped. */
   readonly logFile?: string;
-  /** Absolute folders, removed when the program has ended. */
+  /** Absolute folders, removed when the program is stopped, or the parent is gone. */
   readonly cleanup: readonly string[];
   /** Milliseconds between SIGTERM and SIGKILL. */
   readonly graceMs: number;

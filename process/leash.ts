@@ -22,7 +22,10 @@ export interface LeashedSpec {
   readonly stdin?: string | Buffer;
   /** Standard output and error are appended here (mode 0600); without it they are dropped. */
   readonly logFile?: string;
-  /** Folders that are removed when the program has ended, however it ended. */
+  /**
+   * Folders that are removed by `stop`, or when this process is gone. A program that ends by itself leaves them until then: its
+   * log can be read, it can be started again on them.
+   */
   readonly cleanup?: readonly string[];
   /** Milliseconds between SIGTERM and SIGKILL. */
   readonly graceMs?: number;
@@ -38,10 +41,13 @@ export interface LeashedProcess {
   /** Of the program itself, not of its leash. */
   readonly pid: number;
   readonly leashPid: number;
-  /** Settles when the program has ended and its folders are removed; never rejects. */
+  /** Settles when the program has ended; never rejects. */
   readonly exited: Promise<LeashedExit>;
-  /** SIGTERM, SIGKILL after `graceMs`, folders removed. Returns when all of it is done; may be called twice. */
-  stop(): Promise<void>;
+  /**
+   * SIGTERM, SIGKILL after `graceMs`, folders removed unless they are to be kept for another start. Returns when all of it is done;
+   * may be called twice, and after the program has ended by itself.
+   */
+  stop(options?: { keepFolders?: boolean }): Promise<void>;
 }
 
 /** Long enough for a Redis to write its last dump, short enough for a person at a terminal. */
@@ -74,23 +80,35 @@ export async function startLeashed(spec: LeashedSpec): Promise<LeashedProcess> {
   });
   leash.on('error', () => {}); // a failed send shows as the leash's exit, which is handled
 
-  let ended: LeashedExit | undefined;
   let started: { pid: number; identity: string | undefined } | undefined;
+  let onEnd: (exit: LeashedExit) => void = () => {};
+  const exited = new Promise<LeashedExit>((settle) => {
+    onEnd = settle;
+  });
+  let orderly = false;
   const leashGone = new Promise<void>((settle) => leash.once('exit', () => settle()));
   const ready = new Promise<{ pid: number; identity: string | undefined }>((settle, fail) => {
     leash.on('message', (message: FromLeash) => {
       if (message.type === 'started') settle((started = message));
-      else if (message.type === 'ended') ended = { code: message.code, signal: message.signal };
-      else fail(new RewindError('PROGRAM_NOT_STARTED', `${spec.name}: ${message.reason}`));
+      else if (message.type === 'failed')
+        fail(new RewindError('PROGRAM_NOT_STARTED', `${spec.name}: ${message.reason}`));
+      else {
+        orderly = true;
+        onEnd({ code: message.code, signal: message.signal });
+        // What is left is only the leash, holding the folders: no reason to keep this process up.
+        leash.unref();
+        leash.channel?.unref();
+      }
     });
     leashGone.then(() => fail(new RewindError('PROGRAM_NOT_STARTED', `${spec.name}: its leash process ended at once`)));
   });
-  const exited = leashGone.then(async () => {
-    if (ended !== undefined) return ended;
+  let keepFolders = false;
+  const allDone = leashGone.then(async () => {
+    if (orderly) return;
     // The leash itself was killed: what it would have done falls to this process.
     if (started !== undefined) await killGroup(started.pid, started.identity);
-    for (const folder of cleanup) await rm(folder, { recursive: true, force: true, maxRetries: 3 });
-    return { code: null, signal: 'SIGKILL' as const };
+    for (const folder of keepFolders ? [] : cleanup) await rm(folder, { recursive: true, force: true, maxRetries: 3 });
+    onEnd({ code: null, signal: 'SIGKILL' });
   });
 
   send(leash, {
@@ -109,13 +127,21 @@ export async function startLeashed(spec: LeashedSpec): Promise<LeashedProcess> {
   const { pid } = await ready;
 
   let stopped: Promise<void> | undefined;
-  const stop = async () => {
-    send(leash, { type: 'stop' });
+  const stop = async (keep: boolean) => {
+    keepFolders = keep;
+    leash.ref();
+    send(leash, { type: 'stop', keepFolders: keep });
     const overdue = setTimeout(() => leash.kill('SIGKILL'), graceMs + leashMarginMs);
-    await exited;
+    await allDone;
     clearTimeout(overdue);
   };
-  return { name: spec.name, pid, leashPid: leash.pid as number, exited, stop: () => (stopped ??= stop()) };
+  return {
+    name: spec.name,
+    pid,
+    leashPid: leash.pid as number,
+    exited,
+    stop: (options = {}) => (stopped ??= stop(options.keepFolders ?? false)),
+  };
 }
 
 function send(leash: ChildProcess, message: ToLeash): void {

@@ -1,0 +1,1 @@
+export { freePort } from '../../process/free-port.ts';

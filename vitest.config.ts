@@ -1,0 +1,21 @@
+import { defineConfig } from 'vitest/config';
+
+const servers = { globalSetup: ['test/global-setup.ts'] };
+
+export default defineConfig({
+  test: {
+    // Tests start processes, and Temporal's worker is a native addon: both want processes of their own.
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    teardownTimeout: 30_000,
+    projects: [
+      { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
+      {
+        extends: true,
+        test: { name: 'servers', include: ['test/{workflow,real,fault,replay}/**/*.test.ts'], ...servers },
+      },
+    ],
+  },
+});
