@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 
 /**
  * What tells a process from a later one that was given the same pid: on Linux the boot and the tick it started at, elsewhere its
- * start time as `ps` prints it. Undefined when no such process runs (a zombie counts as ended).
+ * start time as `ps` prints it. Undefined when no such process runs (a zombie counts as ended). Letters, digits and `-` only, so that
+ * it can stand in a file's name.
  */
 export function processIdentity(pid: number): string | undefined {
   if (process.platform !== 'linux') return startTimeByPs(pid);
@@ -12,7 +13,7 @@ export function processIdentity(pid: number): string | undefined {
     // proc(5): the name in parentheses may itself hold spaces and parentheses, so the fields are counted from the last one.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     if (fields[0] === 'Z' || fields[0] === 'X') return undefined;
-    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()}:${fields[19]}`;
+    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()}-${fields[19]}`;
   } catch {
     return undefined;
   }
@@ -32,7 +33,9 @@ function startTimeByPs(pid: number): string | undefined {
     })
       .trim()
       .split(/\s+/);
-    return state === undefined || state === '' || state.startsWith('Z') ? undefined : start.join(' ');
+    return state === undefined || state === '' || state.startsWith('Z')
+      ? undefined
+      : start.join('-').replace(/[^A-Za-z0-9]+/g, '-');
   } catch {
     return undefined;
   }

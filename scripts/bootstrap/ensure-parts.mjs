@@ -34,7 +34,7 @@ async function ensurePart(part, lanes) {
   if (onPath !== undefined) return onPath;
   const cached = readCached(part);
   if (cached !== undefined) {
-    say(part.name, `${cached.version} from the cache, ${cached.path} (${reasons.join('; ')})`);
+    say(part.name, `${cached.version} from the cache, ${cached.path} (${reasons.join(', ')})`);
     return cached;
   }
   reasons.push('not in the cache');
@@ -48,7 +48,8 @@ async function ensurePart(part, lanes) {
       return meanwhile;
     }
     for (const source of part.sources) {
-      const found = await inLane(lanes, source.lane, () => trySource(part, source, reasons));
+      const because = source === part.sources[0] ? reasons.join(', ') : reasons.at(-1);
+      const found = await inLane(lanes, source.lane, () => trySource(part, source, because, reasons));
       if (found !== undefined) return found;
     }
   } finally {
@@ -80,8 +81,8 @@ async function tryPath(part, reasons) {
   return undefined;
 }
 
-async function trySource(part, source, reasons) {
-  say(part.name, `${reasons.at(-1)}; trying ${source.what}`);
+async function trySource(part, source, because, reasons) {
+  say(part.name, `${because}; trying ${source.what}`);
   const since = Date.now();
   try {
     const found = await whileShowing(part.name, source.what, (now) =>
