@@ -1,0 +1,25 @@
+import type * as z from 'zod';
+import { configJsonSchema, keysAt } from './json-schema.ts';
+import { nearest } from './nearest.ts';
+import type { Path, Problem, YamlSource } from './yaml-source.ts';
+
+/** Words what the schema found, at the line and column where it stands in the file. */
+export function problemsOf(issues: readonly z.core.$ZodIssue[], source: YamlSource): Problem[] {
+  return issues.flatMap((issue) => {
+    const path = issue.path as Path;
+    if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey([...path, key], source));
+    if (issue.code === 'invalid_key') {
+      const sentence = `${path.join('.')}: ${issue.issues[0]?.message ?? issue.message}`;
+      return [{ ...source.keyAt(path), sentence }];
+    }
+    const where = path.length === 0 ? 'the file' : path.join('.');
+    return [{ ...source.valueAt(path), sentence: `${where}: ${issue.message}` }];
+  });
+}
+
+function unknownKey(path: Path, source: YamlSource): Problem {
+  const accepted = keysAt(configJsonSchema(), path.slice(0, -1));
+  const meant = nearest(String(path.at(-1)), accepted);
+  const sentence = `unknown key ${path.join('.')}${meant ? `, did you mean ${meant}?` : ''}; accepted here: ${accepted.join(', ')}`;
+  return { ...source.keyAt(path), sentence };
+}
