@@ -1,0 +1,65 @@
+import { Worker } from 'node:worker_threads';
+import type { ErrorCode } from '../errors/catalogue.ts';
+import { RewindError } from '../errors/rewind-error.ts';
+import type { InspectOptions, RdbInspection } from './inspection.ts';
+import type { RdbFile } from './source.ts';
+
+export type { DatabaseCount, InspectOptions, RdbInspection, SampledKey, SampleOptions } from './inspection.ts';
+
+/** What the caller hands to the thread, and what comes back. */
+export interface InspectTask {
+  readonly file: RdbFile;
+  readonly options: Pick<InspectOptions, 'decode' | 'sample'>;
+}
+export type InspectMessage =
+  | { readonly progress: readonly [bytes: number, total: number] }
+  | { readonly done: RdbInspection }
+  | { readonly failed: { code: ErrorCode; message: string; details: Readonly<Record<string, unknown>> } }
+  | { readonly crashed: unknown };
+
+/**
+ * Reads a dump once and finds all that a backup says of it: counts by database and type, CRC-64, SHA-256, and on demand
+ * a sample of keys with the digests of their content. Runs in a thread of its own, so that the caller's event loop
+ * stays free; memory does not grow with the dump.
+ *
+ * @throws RewindError as `walkRdb`: a count is right or there is none
+ */
+export async function inspectRdb(file: RdbFile, options: InspectOptions = {}): Promise<RdbInspection> {
+  const { signal, onProgress, decode, sample } = options;
+  if (signal?.aborted) throw cancelled();
+  const source = 'path' in file ? { path: file.path } : { fd: file.fd };
+  const task: InspectTask = { file: source, options: { decode, sample } };
+  const worker = new Worker(workerUrl(), { workerData: task });
+  const { promise, resolve, reject } = Promise.withResolvers<RdbInspection>();
+  const stop = () => reject(cancelled());
+  signal?.addEventListener('abort', stop, { once: true });
+  worker.on('message', (message: InspectMessage) => {
+    if ('progress' in message) onProgress?.(...message.progress);
+    else if ('done' in message) resolve(received(message.done));
+    else if ('failed' in message) reject(new RewindError(message.failed.code, message.failed.message, message.failed));
+    else reject(message.crashed);
+  });
+  worker.once('error', reject);
+  worker.once('exit', (code) => reject(new Error(`the thread that reads the dump ended with ${code}`)));
+  try {
+    return await promise;
+  } finally {
+    signal?.removeEventListener('abort', stop);
+    await worker.terminate();
+  }
+}
+
+/** Beside this file, under the same ending: TypeScript in a checkout, JavaScript in the package. */
+function workerUrl(): URL {
+  return new URL(`./inspect-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);
+}
+
+/** A Buffer arrives from another thread as a plain Uint8Array. */
+function received(inspection: RdbInspection): RdbInspection {
+  if (inspection.sample === undefined) return inspection;
+  return { ...inspection, sample: inspection.sample.map((each) => ({ ...each, key: Buffer.from(each.key) })) };
+}
+
+function cancelled(): RewindError {
+  return new RewindError('RDB_CANCELLED', 'reading the dump was cancelled');
+}

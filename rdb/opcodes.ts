@@ -1,0 +1,25 @@
+/**
+ * Bytes that stand where a key's type would stand and say something else (rdb.h of Redis 8.2 and of Valkey 9).
+ * 243 is read by magic: see `opcodeName`.
+ */
+export const opcode = {
+  slotImport: 243,
+  slotInfo: 244,
+  function2: 245,
+  functionPreGa: 246,
+  moduleAux: 247,
+  idle: 248,
+  freq: 249,
+  aux: 250,
+  resizeDb: 251,
+  expireTimeMs: 252,
+  expireTime: 253,
+  selectDb: 254,
+  eof: 255,
+} as const;
+
+/** What stands before each piece of a module's value (rdb.h, RDB_MODULE_OPCODE_*). */
+export const moduleOpcode = { eof: 0, sint: 1, uint: 2, float: 3, double: 4, string: 5 } as const;
+
+/** The first version that ends with a CRC-64. */
+export const firstVersionWithChecksum = 5;

@@ -1,0 +1,70 @@
+import type { RdbMagic } from './magic.ts';
+
+/** What the command TYPE answers; `module` stands for whatever a module calls its type. */
+export type RdbType = 'string' | 'list' | 'set' | 'zset' | 'hash' | 'stream' | 'module';
+
+/** How a value stands in the dump: rdb.h's names without RDB_TYPE_. */
+export interface RdbTypeInfo {
+  readonly code: number;
+  readonly name: string;
+  readonly type: RdbType;
+}
+
+const shared: readonly RdbTypeInfo[] = [
+  { code: 0, name: 'STRING', type: 'string' },
+  { code: 1, name: 'LIST', type: 'list' },
+  { code: 2, name: 'SET', type: 'set' },
+  { code: 3, name: 'ZSET', type: 'zset' },
+  { code: 4, name: 'HASH', type: 'hash' },
+  { code: 5, name: 'ZSET_2', type: 'zset' },
+  { code: 7, name: 'MODULE_2', type: 'module' },
+  { code: 9, name: 'HASH_ZIPMAP', type: 'hash' },
+  { code: 10, name: 'LIST_ZIPLIST', type: 'list' },
+  { code: 11, name: 'SET_INTSET', type: 'set' },
+  { code: 12, name: 'ZSET_ZIPLIST', type: 'zset' },
+  { code: 13, name: 'HASH_ZIPLIST', type: 'hash' },
+  { code: 14, name: 'LIST_QUICKLIST', type: 'list' },
+  { code: 15, name: 'STREAM_LISTPACKS', type: 'stream' },
+  { code: 16, name: 'HASH_LISTPACK', type: 'hash' },
+  { code: 17, name: 'ZSET_LISTPACK', type: 'zset' },
+  { code: 18, name: 'LIST_QUICKLIST_2', type: 'list' },
+  { code: 19, name: 'STREAM_LISTPACKS_2', type: 'stream' },
+  { code: 20, name: 'SET_LISTPACK', type: 'set' },
+  { code: 21, name: 'STREAM_LISTPACKS_3', type: 'stream' },
+];
+
+const redisOnly: readonly RdbTypeInfo[] = [
+  { code: 22, name: 'HASH_METADATA_PRE_GA', type: 'hash' },
+  { code: 23, name: 'HASH_LISTPACK_EX_PRE_GA', type: 'hash' },
+  { code: 24, name: 'HASH_METADATA', type: 'hash' },
+  { code: 25, name: 'HASH_LISTPACK_EX', type: 'hash' },
+];
+
+const valkeyOnly: readonly RdbTypeInfo[] = [{ code: 22, name: 'HASH_2', type: 'hash' }];
+
+/** Types whose length cannot be found: named, so that an error can name them (rdb.h of later versions). */
+const unreadable: Readonly<Record<RdbMagic, Readonly<Record<number, string>>>> = {
+  REDIS: {
+    6: 'MODULE_PRE_GA',
+    26: 'STREAM_LISTPACKS_4',
+    27: 'STREAM_LISTPACKS_5',
+    28: 'ARRAY',
+    29: 'HASH_TMPL_LP',
+    30: 'HASH_TMPL_LP_REF',
+    31: 'HASH_TMPL_ARRAY',
+    32: 'HASH_TMPL_ARRAY_REF',
+    33: 'GCRA',
+  },
+  VALKEY: { 6: 'MODULE_PRE_GA', 23: 'PATH_HASH' },
+};
+
+/** The types that a dump of this family may hold, by their code. */
+export function typesOf(magic: RdbMagic): ReadonlyMap<number, RdbTypeInfo> {
+  const all = [...shared, ...(magic === 'REDIS' ? redisOnly : valkeyOnly)];
+  return new Map(all.map((info) => [info.code, info]));
+}
+
+/** A name for a type byte that is none of `typesOf`, for errors. */
+export function unknownTypeName(magic: RdbMagic, code: number): string {
+  return unreadable[magic][code] ?? 'unknown';
+}

@@ -1,0 +1,177 @@
+import type { BlobFormat, BlobReader } from '../blob-reader.ts';
+import { CollectedString } from '../collected-string.ts';
+import type { Cursor } from '../cursor.ts';
+import type { StreamNode } from '../stream-node.ts';
+import type { StringReader } from '../string-reader.ts';
+import type { StreamId, ValueSink } from '../value-sink.ts';
+import type { ValueReader } from './value-reader.ts';
+
+const idBytes = 16;
+
+type Phase =
+  | 'nodes'
+  | 'node-id'
+  | 'node'
+  | 'info'
+  | 'groups'
+  | 'group-name'
+  | 'group-info'
+  | 'pending'
+  | 'consumers'
+  | 'consumer-name'
+  | 'consumer-info'
+  | 'owned'
+  | 'end';
+
+/**
+ * A stream: nodes of entries, then what stands beside them, then consumer groups with what they have delivered and
+ * not seen acknowledged. Type 15 is Redis 5 to 6.2; type 19 (7.0) adds first and largest deleted id, entries added and
+ * read; type 21 (7.2) adds each consumer's last successful read.
+ */
+export class StreamValue implements ValueReader {
+  readonly #strings: StringReader;
+  readonly #blobs: BlobReader;
+  readonly #format: BlobFormat;
+  readonly #node: StreamNode;
+  readonly #detail: 1 | 2 | 3;
+  readonly #nodeId = new CollectedString("a stream node's id", idBytes);
+  #sink: ValueSink | null = null;
+  #phase: Phase = 'nodes';
+  #nodes = 0;
+  #groups = 0;
+  #consumers = 0;
+  #entries = 0;
+
+  constructor(strings: StringReader, blobs: BlobReader, format: BlobFormat, node: StreamNode, detail: 1 | 2 | 3) {
+    this.#strings = strings;
+    this.#blobs = blobs;
+    this.#format = format;
+    this.#node = node;
+    this.#detail = detail;
+  }
+
+  begin(sink: ValueSink | null): void {
+    this.#sink = sink;
+    this.#phase = 'nodes';
+    if (sink !== null) this.#node.begin(sink);
+  }
+
+  run(c: Cursor): void {
+    while (this.#phase !== 'end') {
+      this.#phase = this.#step(c);
+      c.commit();
+    }
+  }
+
+  #step(c: Cursor): Phase {
+    switch (this.#phase) {
+      case 'nodes':
+        this.#nodes = c.length();
+        return this.#nodes === 0 ? 'info' : 'node-id';
+      case 'node-id':
+        this.#readNodeId(c);
+        return 'node';
+      case 'node':
+        this.#blobs.read(c, this.#sink === null ? null : this.#format);
+        return --this.#nodes === 0 ? 'info' : 'node-id';
+      case 'info':
+        this.#info(c);
+        return 'groups';
+      case 'groups':
+        this.#groups = c.length();
+        return this.#nextGroup();
+      case 'group-name':
+        this.#strings.read(c, this.#sink);
+        return 'group-info';
+      case 'group-info':
+        this.#groupInfo(c);
+        return this.#entries === 0 ? 'consumers' : 'pending';
+      case 'pending':
+        this.#pending(c);
+        return --this.#entries === 0 ? 'consumers' : 'pending';
+      case 'consumers':
+        this.#consumers = c.length();
+        return this.#nextConsumer();
+      case 'consumer-name':
+        this.#strings.read(c, this.#sink);
+        return 'consumer-info';
+      case 'consumer-info':
+        this.#consumerInfo(c);
+        return this.#entries === 0 ? this.#nextConsumer() : 'owned';
+      case 'owned': {
+        const id = this.#rawId(c);
+        this.#sink?.owned(id);
+        return --this.#entries === 0 ? this.#nextConsumer() : 'owned';
+      }
+      case 'end':
+        return 'end';
+    }
+  }
+
+  #nextGroup(): Phase {
+    if (this.#groups === 0) return 'end';
+    this.#groups--;
+    this.#sink?.group();
+    return 'group-name';
+  }
+
+  #nextConsumer(): Phase {
+    if (this.#consumers === 0) return this.#nextGroup();
+    this.#consumers--;
+    this.#sink?.consumer();
+    return 'consumer-name';
+  }
+
+  #readNodeId(c: Cursor): void {
+    this.#strings.read(c, this.#sink === null ? null : this.#nodeId);
+    if (this.#sink === null) return;
+    const { bytes, start, end } = this.#nodeId;
+    if (end - start !== idBytes) throw c.corrupt(`a stream node's id of ${end - start} bytes`);
+    const view = new DataView(bytes.buffer, bytes.byteOffset + start, idBytes);
+    this.#node.beginNode(view.getBigUint64(0), view.getBigUint64(8));
+  }
+
+  #info(c: Cursor): void {
+    const length = c.length();
+    const lastId = this.#id(c);
+    if (this.#detail === 1) {
+      this.#sink?.streamInfo({ length, lastId });
+      return;
+    }
+    this.#id(c); // the first entry's id: the entries say the same
+    const maxDeletedId = this.#id(c);
+    const entriesAdded = c.length64();
+    this.#sink?.streamInfo({ length, lastId, maxDeletedId, entriesAdded });
+  }
+
+  #groupInfo(c: Cursor): void {
+    const lastId = this.#id(c);
+    const entriesRead = this.#detail === 1 ? undefined : BigInt.asIntN(64, c.length64());
+    this.#entries = c.length();
+    this.#sink?.groupInfo(entriesRead === undefined ? { lastId } : { lastId, entriesRead });
+  }
+
+  #pending(c: Cursor): void {
+    const id = this.#rawId(c);
+    const deliveredAtMs = c.i64le();
+    const deliveries = c.length();
+    this.#sink?.pending(id, deliveredAtMs, deliveries);
+  }
+
+  #consumerInfo(c: Cursor): void {
+    const seenAtMs = c.i64le();
+    const activeAtMs = this.#detail < 3 ? undefined : c.i64le();
+    this.#entries = c.length();
+    this.#sink?.consumerInfo(activeAtMs === undefined ? { seenAtMs } : { seenAtMs, activeAtMs });
+  }
+
+  #id(c: Cursor): StreamId {
+    const ms = c.length64();
+    return { ms, seq: c.length64() };
+  }
+
+  #rawId(c: Cursor): StreamId {
+    const ms = c.u64be();
+    return { ms, seq: c.u64be() };
+  }
+}

@@ -1,0 +1,52 @@
+import { RewindError } from '../errors/rewind-error.ts';
+import type { RdbMagic } from './magic.ts';
+import { openSource, type RdbSource } from './source.ts';
+import type { RdbVisitor } from './visitor.ts';
+import { RdbWalker } from './walker.ts';
+
+export interface WalkOptions {
+  /** What may follow the dump's end: nothing (default), or anything, which is then left unread. */
+  readonly trailing?: 'error' | 'allowed';
+  readonly signal?: AbortSignal;
+  /** Called after each block with the bytes read so far, and the file's size where it is known. */
+  readonly onProgress?: (bytes: number, total: number | undefined) => void;
+  /** Given every byte in order, those behind the dump's end too: for digests of the whole. */
+  readonly onBytes?: (bytes: Uint8Array) => void;
+}
+
+export interface WalkResult {
+  readonly magic: RdbMagic;
+  readonly version: number;
+  /** The dump's length: offset behind its last byte. */
+  readonly end: number;
+  readonly crc: 'ok' | 'disabled';
+}
+
+/**
+ * Walks a dump of any size in fixed memory and tells the visitor what it holds. Works block by block: between two
+ * blocks (256 KiB, about a millisecond) the event loop runs.
+ *
+ * @throws RewindError RDB_NOT_A_DUMP, RDB_VERSION_UNKNOWN, RDB_TYPE_UNKNOWN, RDB_TRUNCATED, RDB_CORRUPT,
+ *   RDB_CHECKSUM_WRONG, RDB_TRAILING_BYTES, RDB_STRING_TOO_LONG with the byte offset in `details.offset`;
+ *   RDB_READ_FAILED, RDB_CANCELLED
+ */
+export async function walkRdb(source: RdbSource, visitor: RdbVisitor, options: WalkOptions = {}): Promise<WalkResult> {
+  const walker = new RdbWalker(visitor);
+  const opened = await openSource(source);
+  try {
+    while (!walker.done || options.trailing !== 'allowed') {
+      if (options.signal?.aborted) throw new RewindError('RDB_CANCELLED', 'reading the dump was cancelled');
+      const room = walker.room();
+      const bytes = await opened.read(room);
+      if (bytes === 0) break;
+      options.onBytes?.(room.subarray(0, bytes));
+      walker.advance(bytes);
+      options.onProgress?.(walker.pushed, opened.sizeBytes);
+      if (options.trailing !== 'allowed') walker.refuseTrailing();
+    }
+    walker.finish();
+  } finally {
+    await opened.close();
+  }
+  return { magic: walker.magic, version: walker.version, end: walker.offset, crc: walker.crc };
+}
