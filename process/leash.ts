@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import { isAbsolute, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { RewindError } from '../errors/rewind-error.ts';
 import type { FromLeash, ToLeash } from './leash-messages.ts';
@@ -149,14 +150,13 @@ function send(leash: ChildProcess, message: ToLeash): void {
 }
 
 async function killGroup(pid: number, identity: string | undefined): Promise<void> {
-  for (let tries = 0; tries < 100 && isAlive(pid, identity); tries++) {
-    try {
-      process.kill(-pid, 'SIGKILL');
-    } catch {
-      return; // ended in the meantime
-    }
-    await new Promise((settle) => setTimeout(settle, 20));
+  try {
+    // The program itself may be gone already (the kernel ends it with its leash); what it forked is not.
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    return; // ESRCH: nobody is left in the group
   }
+  while (isAlive(pid, identity)) await sleep(20);
 }
 
 /** The leash is plain Node: options meant for this process (an inspector, a test runner's loader) are not for it. */
