@@ -58,7 +58,7 @@ function wrongRepositoryUrl(url: URL, written: string): string | undefined {
   if (url.username || url.password) return 'carries a login; credentials come from the AWS SDK’s own chain';
   if (url.search || url.hash) return 'has more than a bucket and a prefix';
   if (url.protocol === 's3:')
-    return /^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/|$)/.test(written) ? undefined : 'names no bucket';
+    return /^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/|$)/.test(written) ? undefined : 'names no possible bucket';
   if (url.protocol !== 'file:') return 'has another scheme';
   return /^file:\/\/\/[^/]/.test(written) ? undefined : 'is not absolute (three slashes: file:///folder)';
 }

@@ -166,7 +166,8 @@ function flagBelow() {
   const accepted = 'a percentage such as 50%, or a number from 0 to 1';
   const error = ({ input }: { input?: unknown }) =>
     `is ${typeof input === 'number' ? input : kindOf(input)}; accepted: ${accepted}`;
-  return z.union([z.number().min(0).max(1), percent().transform((value) => value / 100)], { error });
+  const fraction = z.number({ error }).min(0, { error }).max(1, { error });
+  return z.union([fraction, percent().transform((value) => value / 100)], { error });
 }
 
 function kept(byDefault: number | 'forever') {

@@ -58,7 +58,8 @@ export function duration(min = '1s', max = '3650d') {
       if (seconds >= low && seconds <= high) return seconds;
       context.addIssue(`is ${written}; accepted: from ${formatDuration(low)} to ${formatDuration(high)}`);
       return z.NEVER;
-    });
+    })
+    .meta({ title: 'duration' });
 }
 
 /** A size of at least one byte; the parsed value is bytes. */
@@ -72,7 +73,8 @@ export function size() {
       if (bytes >= 1 && Number.isSafeInteger(bytes)) return bytes;
       context.addIssue(`is ${written}; accepted: ${accepted}`);
       return z.NEVER;
-    });
+    })
+    .meta({ title: 'size' });
 }
 
 /** A share written as "20%"; the parsed value is 0 to 100. */
@@ -86,30 +88,46 @@ export function percent() {
       if (value !== undefined) return value;
       context.addIssue(`is ${written}; accepted: ${accepted}`);
       return z.NEVER;
-    });
+    })
+    .meta({ title: 'percentage' });
 }
 
 /** Five fields of cron, UTC. */
 export function cron() {
   const accepted = 'five fields of cron in UTC, such as "0 */6 * * *"';
-  return z.string({ error: notOf(accepted) }).check((payload) => {
-    const read = parseCron(payload.value);
-    if (typeof read === 'string') {
-      payload.issues.push({ code: 'custom', input: payload.value, message: `${read}; accepted: ${accepted}` });
-    }
-  });
+  return z
+    .string({ error: notOf(accepted) })
+    .check((payload) => {
+      const read = parseCron(payload.value);
+      if (typeof read === 'string') {
+        payload.issues.push({ code: 'custom', input: payload.value, message: `${read}; accepted: ${accepted}` });
+      }
+    })
+    .meta({ title: 'cron expression' });
 }
 
 const secretAccepted = '{ env: NAME } or { file: PATH }';
 
 /** A secret by reference. Whatever stands here instead is refused without being printed. */
 export function secret() {
-  const env = text('the name of an environment variable').regex(/^[A-Za-z_][A-Za-z0-9_]*$/);
-  const file = text('the path of a file');
-  return z.union([z.strictObject({ env }), z.strictObject({ file })], {
-    error: ({ input }) =>
-      typeof input === 'string' || typeof input === 'number'
-        ? `is written out (not shown); a secret is never inline; accepted: ${secretAccepted}`
-        : `is ${kindOf(input)}${input && typeof input === 'object' ? ' that names no secret' : ''}; accepted: ${secretAccepted}`,
+  // The name is not printed: whoever mistakes the key for its value writes the secret here.
+  const env = text('the name of an environment variable').regex(/^[A-Za-z_][A-Za-z0-9_]*$/, {
+    error: () =>
+      'is no name of an environment variable (letters, digits and _); accepted: { env: NAME } or { file: PATH }',
   });
+  const file = text('the path of a file');
+  return z
+    .union(
+      [
+        z.strictObject({ env: env.describe('Environment variable that holds the secret.') }),
+        z.strictObject({ file: file.describe('File that holds the secret; a newline at its end does not count.') }),
+      ],
+      {
+        error: ({ input }) =>
+          typeof input === 'string' || typeof input === 'number'
+            ? `is written out (not shown); a secret is never inline; accepted: ${secretAccepted}`
+            : `is ${kindOf(input)}${input && typeof input === 'object' ? ' that names no secret' : ''}; accepted: ${secretAccepted}`,
+      },
+    )
+    .meta({ title: 'secret, `{ env: NAME }` or `{ file: PATH }`' });
 }

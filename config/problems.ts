@@ -18,8 +18,13 @@ export function problemsOf(issues: readonly z.core.$ZodIssue[], source: YamlSour
 }
 
 function unknownKey(path: Path, source: YamlSource): Problem {
-  const accepted = keysAt(configJsonSchema(), path.slice(0, -1));
-  const meant = nearest(String(path.at(-1)), accepted);
+  const schema = configJsonSchema();
+  const around = path.slice(0, -1);
+  const key = String(path.at(-1));
+  const accepted = keysAt(schema, around);
+  // The right key one block too high is as common as a wrong letter.
+  const deeper = accepted.find((block) => keysAt(schema, [...around, block]).includes(key));
+  const meant = nearest(key, accepted) ?? (deeper && `${deeper}.${key}`);
   const sentence = `unknown key ${path.join('.')}${meant ? `, did you mean ${meant}?` : ''}; accepted here: ${accepted.join(', ')}`;
   return { ...source.keyAt(path), sentence };
 }

@@ -17,12 +17,13 @@ export interface InstancePolicy {
   readonly source: 'agent' | 'replication';
   /** Task queue of the steps that touch Redis. */
   readonly hostQueue: string;
-  /** What the server must be, and who may stand in for it. Addresses are host:port or a socket's path. */
+  /** What the server must be, and who else may be around it (redis/topology.ts judges by it). */
   readonly topology: {
     readonly from: 'primary' | 'replica';
-    readonly address: string;
+    /** URLs without a login. */
     readonly replicas: readonly string[];
-    readonly sentinelMaster?: string;
+    /** True where Sentinels know the replicas, so that none are named. */
+    readonly sentinel: boolean;
   };
   readonly backup: {
     readonly rewriteAof: boolean;
@@ -64,9 +65,8 @@ export function policyOf(config: Config, name: string): InstancePolicy {
     hostQueue: source === 'agent' ? `rewind-host-${name}` : 'rewind',
     topology: {
       from: instance.backup.from,
-      address: addressIn(instance.url),
-      replicas: instance.replicas.map(addressIn),
-      sentinelMaster: instance.sentinel?.master,
+      replicas: instance.replicas.map(withoutLogin),
+      sentinel: instance.sentinel !== undefined,
     },
     backup: {
       rewriteAof: instance.backup.rewriteAof,
@@ -111,10 +111,11 @@ function isOnThisMachine(url: string): boolean {
   );
 }
 
-/** Host and port, or the socket's path: what may be shown of a url. */
-function addressIn(url: string): string {
-  const { protocol, hostname, port, pathname } = new URL(url);
-  return protocol === 'unix:' ? pathname : `${hostname}:${port || 6379}`;
+function withoutLogin(url: string): string {
+  const shown = new URL(url);
+  shown.username = '';
+  shown.password = '';
+  return shown.href;
 }
 
 function unknownInstance(config: Config, name: string): RewindError {
