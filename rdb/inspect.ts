@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import type { ErrorCode } from '../errors/catalogue.ts';
 import { RewindError } from '../errors/rewind-error.ts';
+import { siblingScript } from '../process/sibling-script.ts';
 import type { InspectOptions, RdbInspection } from './inspection.ts';
 import type { RdbFile } from './source.ts';
 
@@ -29,7 +30,7 @@ export async function inspectRdb(file: RdbFile, options: InspectOptions = {}): P
   if (signal?.aborted) throw cancelled();
   const source = 'path' in file ? { path: file.path } : { fd: file.fd };
   const task: InspectTask = { file: source, options: { decode, sample } };
-  const worker = new Worker(workerUrl(), { workerData: task });
+  const worker = new Worker(siblingScript(import.meta.url, './inspect-worker'), { workerData: task });
   const { promise, resolve, reject } = Promise.withResolvers<RdbInspection>();
   const stop = () => reject(cancelled());
   signal?.addEventListener('abort', stop, { once: true });
@@ -47,11 +48,6 @@ export async function inspectRdb(file: RdbFile, options: InspectOptions = {}): P
     signal?.removeEventListener('abort', stop);
     await worker.terminate();
   }
-}
-
-/** Beside this file, under the same ending: TypeScript in a checkout, JavaScript in the package. */
-function workerUrl(): URL {
-  return new URL(`./inspect-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);
 }
 
 /** A Buffer arrives from another thread as a plain Uint8Array. */

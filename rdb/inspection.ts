@@ -59,7 +59,10 @@ export interface RdbInspection {
   readonly keys: number;
   /** Keys whose expiry lies before the dump's own ctime: a server that loads the dump drops them. */
   readonly keysExpiredAtSave: number;
-  /** False where a database's RESIZEDB differs from what was walked; true where none has one. */
+  /**
+   * False where a database has another number of keys than its RESIZEDB says; true where none has one. The number of
+   * expiries in it decides nothing: not every server keeps it exact.
+   */
   readonly resizeDbMatches: boolean;
   /** Keys by type, as the command TYPE names it; a module's type by its own name. */
   readonly types: Readonly<Record<string, number>>;

@@ -129,11 +129,7 @@ export class RdbInspector implements RdbVisitor {
       databases,
       keys: databases.reduce((sum, { keys }) => sum + keys, 0),
       keysExpiredAtSave: this.#expiredAtSave,
-      resizeDbMatches: databases.every(
-        (each) =>
-          each.resizeDbKeys === undefined ||
-          (each.resizeDbKeys === each.keys && each.resizeDbExpires === each.keysWithExpiry),
-      ),
+      resizeDbMatches: databases.every(({ keys, resizeDbKeys }) => resizeDbKeys === undefined || resizeDbKeys === keys),
       types: Object.fromEntries([...this.#types].sort()),
       functions: this.#functions,
       scripts: this.#scripts,

@@ -1,8 +1,12 @@
 /**
- * Bytes that stand where a key's type would stand and say something else (rdb.h of Redis 8.2 and of Valkey 9).
- * 243 is read by magic: see `opcodeName`.
+ * Bytes that stand where a key's type would stand and say something else (rdb.h of Redis 8.2 and of Valkey 9; defines.h
+ * of librdb). 243 means this in dumps of VALKEY only.
  */
 export const opcode = {
+  /** Redis Enterprise and Redis Cloud: a length, before a key. */
+  ramLru: 107,
+  /** Redis Enterprise and Redis Cloud: a slot's number. */
+  slotNumber: 121,
   slotImport: 243,
   slotInfo: 244,
   function2: 245,

@@ -239,6 +239,9 @@ export class RdbWalker {
         case opcode.idle:
           entry.idleSeconds = c.length();
           break;
+        case opcode.ramLru:
+          c.length();
+          break;
         case opcode.freq:
           entry.frequency = c.u8();
           break;
@@ -267,6 +270,10 @@ export class RdbWalker {
         this.#visitor.resizeDb?.(this.#entry.db, keys, expires);
         return;
       }
+      case opcode.slotNumber:
+        c.length();
+        c.commit();
+        return;
       case opcode.slotInfo:
         c.length();
         c.length();
