@@ -49,4 +49,16 @@ export const redisErrors = {
     next: "Look whether the address is a proxy or a provider's endpoint that hides replication: rewind check NAME",
     retryable: false,
   },
+  REDIS_SENTINEL_SILENT: {
+    when: 'None of the Sentinels that the configuration names answered where the primary is.',
+    safe: 'Nothing was changed; the step is tried again by itself.',
+    next: 'Look whether the Sentinels run and are reachable from this machine: sentinel.addresses in the configuration',
+    retryable: true,
+  },
+  REDIS_SENTINEL_UNKNOWN_MASTER: {
+    when: 'The Sentinels answer, but watch no primary of the configured name.',
+    safe: 'Nothing was changed.',
+    next: 'redis-cli -p 26379 SENTINEL MASTERS lists the names; write the right one under sentinel.master',
+    retryable: false,
+  },
 } as const satisfies Record<string, ErrorEntry>;

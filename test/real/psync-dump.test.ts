@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -50,13 +51,13 @@ describe.each(flavours)('%s', (flavour) => {
   test.skipIf(missingFlavour(flavour)).each([
     { form: 'diskless', config: { 'repl-diskless-sync': 'yes', 'repl-diskless-sync-delay': '0' } },
     { form: 'diskless after a delay', config: { 'repl-diskless-sync': 'yes', 'repl-diskless-sync-delay': '2' } },
-    { form: 'saved to disk first', config: { 'repl-diskless-sync': 'no' } },
+    { form: 'saved to disk first', config: { 'repl-diskless-sync': 'no', 'repl-diskless-sync-delay': '0' } },
   ])('a dump that comes $form is exactly what a server loads, and nothing stays behind', async ({ form, config }) => {
     const { redis, url } = await start({ flavour, config });
     await fill(redis, 20_000);
     const phases = new Set<string>();
     const dump = await receiveDump({ url }, { onProgress: ({ phase }) => phases.add(phase) });
-    const bytes = Buffer.concat(await Array.fromAsync(dump.chunks));
+    const bytes = await buffer(dump.chunks);
 
     expect(dump.replId).toMatch(/^[0-9a-f]{40}$/);
     expect(dump.server?.name).toBe(flavour.split('-')[0]);
@@ -123,7 +124,7 @@ test('hash field TTLs come from Valkey 9 in its own format, which a client that 
   await redis.hset('session', 'user', '1', 'token', '2');
   await redis.call('HPEXPIRE', 'session', '600000', 'FIELDS', '1', 'token');
   const dump = await receiveDump({ url });
-  const bytes = Buffer.concat(await Array.fromAsync(dump.chunks));
+  const bytes = await buffer(dump.chunks);
   expect(bytes.subarray(0, 9).toString()).toBe('VALKEY080');
   expect(await loadedKeys('valkey-9', bytes)).toBe(1);
 });

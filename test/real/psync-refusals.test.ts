@@ -1,15 +1,15 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import type { Redis } from 'ioredis';
 import { afterEach, expect, test } from 'vitest';
-import { type LeashedProcess, startLeashed } from '../../process/leash.ts';
 import { connectRedis, type RedisTarget } from '../../redis/connection.ts';
 import { readInfo } from '../../redis/info.ts';
 import { receiveDump } from '../../redis/psync.ts';
 import { freePort } from '../support/free-port.ts';
-import { type RedisOptions, type RedisServer, randomPassword, redisBinary, startRedis } from '../support/servers.ts';
+import { startSentinel } from '../support/sentinel.ts';
+import { type RedisOptions, type RedisServer, randomPassword, startRedis } from '../support/servers.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const undo: (() => unknown)[] = [];
@@ -28,7 +28,7 @@ async function start(options: RedisOptions = {}): Promise<{ server: RedisServer;
 }
 
 async function receive(target: RedisTarget): Promise<Buffer> {
-  return Buffer.concat(await Array.fromAsync((await receiveDump(target)).chunks));
+  return buffer((await receiveDump(target)).chunks);
 }
 
 const fast = { 'repl-diskless-sync-delay': '0' };
@@ -105,11 +105,7 @@ test('a replica gives its dump while it is in sync, and refuses when it has lost
   await expect.poll(link, { timeout: 10_000 }).toBe('up');
   await primary.redis.wait(1, 5_000);
   const dump = await receiveDump(replica.target);
-  expect(
-    Buffer.concat(await Array.fromAsync(dump.chunks))
-      .subarray(0, 5)
-      .toString(),
-  ).toBe('REDIS');
+  expect((await buffer(dump.chunks)).subarray(0, 5).toString()).toBe('REDIS');
   expect(dump.replId).toBe((await readInfo(primary.redis, 'replication')).master_replid);
 
   primary.redis.disconnect();
@@ -208,7 +204,10 @@ test('Sentinel does not take a dump on its way for a replica', async () => {
     config: { ...fast, 'repl-diskless-sync': 'yes', rdbcompression: 'no' },
   });
   await redis.eval("for i=1,200 do redis.call('SET', 'big:'..i, string.rep('x', 200000)) end", 0);
-  const sentinel = await startSentinel(server.port);
+  const watching = await startSentinel({ primaryPort: server.port });
+  undo.push(() => watching.stop());
+  const sentinel = await connectRedis({ url: `redis://127.0.0.1:${watching.port}` });
+  undo.push(() => sentinel.disconnect());
   const replicas = async () => (await sentinel.call('SENTINEL', 'REPLICAS', 'main')) as unknown[];
   const refreshed = async () => {
     const fields = (await sentinel.call('SENTINEL', 'MASTER', 'main')) as string[];
@@ -238,42 +237,3 @@ test('Sentinel does not take a dump on its way for a replica', async () => {
   expect(await replicas()).toEqual([]);
   expect(seenByInfo).toMatch(/^ip=redis-rewind\.invalid,port=0,state=/);
 });
-
-async function startSentinel(primaryPort: number): Promise<Redis> {
-  const folder = await temporaryFolder('sentinel');
-  const port = await freePort();
-  const file = join(folder.path, 'sentinel.conf');
-  await writeFile(
-    file,
-    [
-      `port ${port}`,
-      'bind 127.0.0.1',
-      `dir ${folder.path}`,
-      `sentinel monitor main 127.0.0.1 ${primaryPort} 1`,
-      '',
-    ].join('\n'),
-  );
-  const program: LeashedProcess = await startLeashed({
-    name: 'sentinel',
-    command: redisBinary(),
-    args: [file, '--sentinel'],
-    cleanup: [folder.path],
-  });
-  undo.push(() => program.stop());
-  const url = `redis://127.0.0.1:${port}`;
-  await expect
-    .poll(
-      () =>
-        connectRedis({ url })
-          .then((redis) => redis.disconnect())
-          .then(
-            () => true,
-            () => false,
-          ),
-      { timeout: 10_000 },
-    )
-    .toBe(true);
-  const sentinel = await connectRedis({ url });
-  undo.push(() => sentinel.disconnect());
-  return sentinel;
-}

@@ -1,4 +1,5 @@
 import { createServer, type Socket } from 'node:net';
+import { buffer } from 'node:stream/consumers';
 import { afterEach, describe, expect, test } from 'vitest';
 import { receiveDump } from '../../redis/psync.ts';
 
@@ -36,7 +37,7 @@ const mark = '0123456789abcdef0123456789abcdef01234567';
 
 async function read(target: { url: string }): Promise<string> {
   const dump = await receiveDump(target, { stallTimeoutMs: 300 });
-  return Buffer.concat(await Array.fromAsync(dump.chunks)).toString('latin1');
+  return (await buffer(dump.chunks)).toString('latin1');
 }
 
 describe('a server played by hand', () => {
