@@ -1,13 +1,17 @@
 import type * as z from 'zod';
-import { configJsonSchema, keysAt } from './json-schema.ts';
+import { configJsonSchema, type JsonSchema, keysAt } from './json-schema.ts';
 import { nearest } from './nearest.ts';
 import type { Path, Problem, YamlSource } from './yaml-source.ts';
 
 /** Words what the schema found, at the line and column where it stands in the file. */
 export function problemsOf(issues: readonly z.core.$ZodIssue[], source: YamlSource): Problem[] {
+  let schema: JsonSchema | undefined;
   return issues.flatMap((issue) => {
     const path = issue.path as Path;
-    if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey([...path, key], source));
+    if (issue.code === 'unrecognized_keys') {
+      const known = (schema ??= configJsonSchema());
+      return issue.keys.map((key) => unknownKey([...path, key], known, source));
+    }
     if (issue.code === 'invalid_key') {
       const sentence = `${path.join('.')}: ${issue.issues[0]?.message ?? issue.message}`;
       return [{ ...source.keyAt(path), sentence }];
@@ -17,8 +21,7 @@ export function problemsOf(issues: readonly z.core.$ZodIssue[], source: YamlSour
   });
 }
 
-function unknownKey(path: Path, source: YamlSource): Problem {
-  const schema = configJsonSchema();
+function unknownKey(path: Path, schema: JsonSchema, source: YamlSource): Problem {
   const around = path.slice(0, -1);
   const key = String(path.at(-1));
   const accepted = keysAt(schema, around);

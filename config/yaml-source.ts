@@ -174,8 +174,11 @@ class Reader {
         continue;
       }
       const node = value as Node | null;
-      if (node === null) this.#places.set(placeOf([...path, name]), { key: offset, value: offset });
       entries.set(name, node === null ? null : this.#value(node, [...path, name], offset));
+      // What is not written has no place of its own.
+      if (!node?.range || node.range[0] === node.range[1]) {
+        this.#places.set(placeOf([...path, name]), { key: offset, value: offset });
+      }
     }
     // Entries, not assignments: `__proto__` is a key like any other here, and an unknown one.
     return Object.fromEntries(entries);

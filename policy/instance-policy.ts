@@ -106,9 +106,8 @@ function objectivesFor({ objectives, dataClass }: InstanceConfig, schedule: Sche
 /** A loopback address or a socket: whoever reads this configuration stands beside Redis. */
 function isOnThisMachine(url: string): boolean {
   const { protocol, hostname } = new URL(url);
-  return (
-    protocol === 'unix:' || hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname)
-  );
+  // Only http and its kin are lower-cased by URL.
+  return protocol === 'unix:' || /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/i.test(hostname);
 }
 
 function withoutLogin(url: string): string {
