@@ -21,8 +21,11 @@ const quoted = (value: unknown) => JSON.stringify(value);
 
 /** Any text, named for a person. Its value is never printed. */
 export function text(accepted: string) {
-  const error = notOf(accepted);
-  return z.string({ error }).min(1, { error: () => `is empty; accepted: ${accepted}` });
+  const error = ({ input }: { input?: unknown }) => {
+    const quotes = typeof input === 'number' || typeof input === 'boolean' ? ' (as text it needs quotes)' : '';
+    return `is ${kindOf(input)}${quotes}; accepted: ${accepted}`;
+  };
+  return z.string({ error }).min(1, { error: () => `is empty; accepted: ${accepted}`, abort: true });
 }
 
 export function flag() {

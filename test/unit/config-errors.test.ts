@@ -139,6 +139,13 @@ describe('a value of the wrong kind', () => {
     ]);
   });
 
+  test('a number where text is wanted is told to take quotes', () => {
+    expect(complaints('deployment: 007')).toEqual([
+      'rewind.yaml:1:13: deployment: is a number (as text it needs quotes); accepted: a name',
+    ]);
+    expect(complaints('deployment: ""')).toEqual(['rewind.yaml:1:13: deployment: is empty; accepted: a name']);
+  });
+
   test('a file that is a list, or only text', () => {
     const accepted = 'accepted: a block of deployment, temporal, repository, sandbox, timeouts, instances';
     expect(complaints('- a\n- b')).toEqual([`rewind.yaml:1:1: the file: is a list; ${accepted}`]);

@@ -141,7 +141,7 @@ describe('a secret that was written into the file', () => {
   });
 });
 
-test('a thousand damaged files each load, or say where they are wrong', () => {
+test('four hundred damaged files each load, or say where they are wrong', () => {
   const text = readFileSync(new URL('../../rewind.example.yaml', import.meta.url), 'utf8');
   let seed = 42;
   const random = (below: number) => (seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648) % below;
@@ -168,7 +168,7 @@ test('a thousand damaged files each load, or say where they are wrong', () => {
     '<<: ',
   ];
   let refused = 0;
-  for (let round = 0; round < 1_000; round += 1) {
+  for (let round = 0; round < 400; round += 1) {
     let damaged = text;
     for (let change = 0; change <= random(3); change += 1) {
       const at = random(damaged.length);
@@ -178,5 +178,5 @@ test('a thousand damaged files each load, or say where they are wrong', () => {
     refused += found.length > 0 ? 1 : 0;
     for (const line of found) expect(line).toMatch(/^rewind\.yaml:\d+:\d+: \S/);
   }
-  expect(refused).toBeGreaterThan(250);
+  expect(refused).toBeGreaterThan(100);
 });
