@@ -41,7 +41,10 @@ export function runToEnd(node, args, env) {
   });
 }
 
-/** Under `npm start` the one to outlive is npm: killed -9 it cannot hand anything on, but this process then has another parent. */
+/**
+ * Under `npm start` the one not to outlive is npm: killed -9 it cannot hand anything on, but this process then has another parent.
+ * (package.json starts it by `exec`, or that parent would be a shell.)
+ */
 function watchNpm(onGone) {
   if (process.env.npm_lifecycle_event === undefined) return () => {};
   const parent = process.ppid;

@@ -1,17 +1,18 @@
-import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { findOnPath, installCommand, isProgram, platform, root, stateFolder } from './machine.mjs';
+import { cacheFolder, findOnPath, installCommand, isProgram, platform, root, stateFolder } from './machine.mjs';
+import { install, readCached } from './part-cache.mjs';
 import { say, whileShowing } from './progress.mjs';
 import { run } from './run.mjs';
 import { takeTicket } from './ticket-lock.mjs';
 
-const part = 'node';
 const modules = join(root, 'node_modules');
-const pinnedNode = join(modules, 'node', 'bin', 'node');
+/** Where the npm package `node` keeps its program, so that `npm run` finds it before the machine's own. */
+const nodeInModules = join(modules, 'node', 'bin', 'node');
 /** The oldest Node that runs TypeScript as it stands; package.json's `engines` says the same. */
 const leastNode = [22, 18];
 
-/** The npm package `node` only stands for these, which carry the program; npm checks them against the hash. */
+/** The pinned Node is the npm package `node`, which stands for these, by platform; npm checks them against the hash. */
 export const nodePackages = {
   version: '24.21.0',
   'linux-x64': {
@@ -25,24 +26,25 @@ export const nodePackages = {
 };
 
 /**
- * Brings node_modules in line with package-lock.json and returns the Node that everything else runs on.
- * @returns {Promise<string>} its path
+ * Brings node_modules in line with package-lock.json and returns the path of the Node that everything else runs on: the pinned one,
+ * or this machine's own where that is new enough and the pinned one is not to be had.
+ * @returns {Promise<string>}
  */
 export async function ensureNodeDependencies() {
-  if (whyOutdated() !== undefined || !isProgram(pinnedNode)) {
-    const release = await takeTicket(join(stateFolder(), 'locks', 'node-dependencies'), (pid) =>
-      say(part, `another bootstrap (pid ${pid}) installs node_modules; waiting for it`),
-    );
-    try {
-      const reason = whyOutdated();
-      if (reason !== undefined) await installModules(reason);
-      if (!isProgram(pinnedNode)) await installNode();
-    } finally {
-      release();
-    }
+  if (whyOutdated() === undefined && isProgram(nodeInModules)) return nodeInModules;
+  const node = await ensureNode();
+  const release = await takeTicket(join(stateFolder(), 'locks', 'node-dependencies'), (pid) =>
+    say('npm', `another bootstrap (pid ${pid}) installs node_modules; waiting for it`),
+  );
+  try {
+    const reason = whyOutdated();
+    if (reason !== undefined) await installModules(node, reason);
+    if (node === process.execPath) return node;
+    if (!isProgram(nodeInModules)) linkNode(node);
+    return nodeInModules;
+  } finally {
+    release();
   }
-  if (isProgram(pinnedNode)) return pinnedNode;
-  return process.execPath;
 }
 
 /** Why `npm ci` has to run, or undefined. npm writes its own record last: without it an installation was cut short. */
@@ -54,77 +56,113 @@ function whyOutdated() {
   } catch {
     return 'no whole node_modules here';
   }
-  for (const [path, { version, optional }] of Object.entries(wanted)) {
-    if (path === '' || optional || installed[path]?.version === version) continue;
-    return `${path} is ${installed[path]?.version ?? 'missing'}, package-lock.json wants ${version}`;
+  for (const [path, entry] of Object.entries(wanted)) {
+    if (path === '' || (entry.optional && !isForThisPlatform(entry))) continue;
+    const has = installed[path]?.version;
+    if (has !== entry.version) return `${path} is ${has ?? 'missing'}, package-lock.json wants ${entry.version}`;
   }
   return undefined;
 }
 
-async function installModules(reason) {
-  say(part, `${reason}; trying npm ci`);
-  const since = Date.now();
-  // Without install scripts: newer npm asks for each one's approval, and none is needed. The one that would fetch Node is done below.
-  const args = ['ci', '--ignore-scripts', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'];
-  await whileShowing(part, 'npm ci', () => npm(args, root));
-  say(part, `node_modules installed by npm ci, ${((Date.now() - since) / 1000).toFixed(1)} s`);
-}
-
-async function installNode() {
-  const pinned = nodePackages[platform];
-  const here = process.versions.node;
-  const [major, minor] = here.split('.').map(Number);
-  const serves = major > leastNode[0] || (major === leastNode[0] && minor >= leastNode[1]);
-  if (pinned === undefined) {
-    if (serves)
-      return say(
-        part,
-        `${here} of this machine (there is no npm package of Node ${nodePackages.version} for ${platform})`,
-      );
-    const how = installCommand({ brew: 'node' });
-    throw new Error(
-      `Node ${here} does not run TypeScript, and there is no npm package of Node ${nodePackages.version} for ${platform}: install Node 24${how ? ` (${how})` : ''}`,
-    );
-  }
-  const folder = join(modules, `.node-${process.pid}`);
-  try {
-    mkdirSync(folder, { recursive: true });
-    const path = `node_modules/${pinned.name}`;
-    const dependencies = { [pinned.name]: nodePackages.version };
-    const entry = { version: nodePackages.version, integrity: pinned.integrity };
-    writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, dependencies }));
-    writeFileSync(
-      join(folder, 'package-lock.json'),
-      JSON.stringify({ lockfileVersion: 3, requires: true, packages: { '': { dependencies }, [path]: entry } }),
-    );
-    await whileShowing(part, `fetching Node ${nodePackages.version}`, () =>
-      npm(['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], folder),
-    );
-    const program = join(folder, path, 'bin', 'node');
-    const { stdout } = await run(program, ['--version'], { timeoutMs: 20_000 });
-    if (stdout.trim() !== `v${nodePackages.version}`) throw new Error(`it says it is ${stdout.trim()}`);
-    mkdirSync(dirname(pinnedNode), { recursive: true });
-    linkSync(program, `${pinnedNode}.${process.pid}`);
-    renameSync(`${pinnedNode}.${process.pid}`, pinnedNode);
-    say(part, `${nodePackages.version} from the npm package ${pinned.name} (this machine's own is ${here})`);
-  } catch (error) {
-    if (!serves)
-      throw new Error(`Node ${nodePackages.version} could not be fetched (${error.message}), and ${here} is too old`);
-    say(part, `${here} of this machine (Node ${nodePackages.version} could not be fetched: ${error.message})`);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
-
-function npm(args, cwd) {
-  // The npm that runs this script, else the one on PATH. npm's settings for that run (a prefix, a silent log) are not for this one.
-  const env = Object.fromEntries(
-    Object.entries(process.env).filter(
-      ([name]) => !/^npm_(config_(prefix|local_prefix|global|loglevel|workspace)|package_|lifecycle_)/.test(name),
-    ),
+function isForThisPlatform({ os, cpu, libc }) {
+  const ownLibc = process.report.getReport().header.glibcVersionRuntime === undefined ? 'musl' : 'glibc';
+  return (
+    os?.includes(process.platform) && cpu?.includes(process.arch) && (libc === undefined || libc.includes(ownLibc))
   );
+}
+
+async function installModules(node, reason) {
+  say('npm', `${reason}; trying npm ci`);
+  const since = Date.now();
+  // Without install scripts: newer npm asks for each one's approval, and none is needed (the one that fetches Node is done here). By
+  // the pinned Node: npm leaves out optional packages that an older one could not run.
+  const args = ['ci', '--ignore-scripts', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'];
+  await whileShowing('npm', 'npm ci', () => npm(node, args, root));
+  say('npm', `node_modules installed, ${((Date.now() - since) / 1000).toFixed(1)} s`);
+}
+
+/** The pinned Node in the cache, or this machine's own. */
+async function ensureNode() {
+  const part = { name: 'node', version: nodePackages.version, program: 'node' };
+  const cached = readCached(part);
+  if (cached !== undefined) return cached.path;
+  const own = process.versions.node;
+  const [major, minor] = own.split('.').map(Number);
+  const ownServes = major > leastNode[0] || (major === leastNode[0] && minor >= leastNode[1]);
+  const pinned = nodePackages[platform];
+  let reason = `there is no npm package of it for ${platform}`;
+  if (pinned !== undefined) {
+    const release = await takeTicket(join(cacheFolder(), 'locks', part.name), (pid) =>
+      say(part.name, `another bootstrap (pid ${pid}) is at it; waiting for it`),
+    );
+    try {
+      const meanwhile = readCached(part);
+      if (meanwhile !== undefined) return meanwhile.path;
+      say(
+        part.name,
+        `${part.version} is not in the cache (this machine's is ${own}); trying the npm package ${pinned.name}`,
+      );
+      const found = await whileShowing(part.name, `the npm package ${pinned.name}`, () =>
+        install(part, `the npm package ${pinned.name}`, (folder) => fetchNode(folder, pinned), readNodeVersion),
+      );
+      say(part.name, `${found.version}, now in ${dirname(found.path)}`);
+      return found.path;
+    } catch (error) {
+      reason = error.message;
+    } finally {
+      release();
+    }
+  }
+  if (ownServes) {
+    say(part.name, `${own} of this machine (no pinned ${part.version}: ${reason})`);
+    return process.execPath;
+  }
+  const how = installCommand({ brew: 'node@24' });
+  throw new Error(
+    `Node ${own} does not run TypeScript, and no Node ${part.version}: ${reason}. Install Node 24${how ? `: ${how}` : ''}`,
+  );
+}
+
+async function fetchNode(folder, { name, integrity }) {
+  const download = join(folder, 'npm');
+  const path = `node_modules/${name}`;
+  const dependencies = { [name]: nodePackages.version };
+  const packages = { '': { dependencies }, [path]: { version: nodePackages.version, integrity } };
+  mkdirSync(download);
+  writeFileSync(join(download, 'package.json'), JSON.stringify({ private: true, dependencies }));
+  writeFileSync(join(download, 'package-lock.json'), JSON.stringify({ lockfileVersion: 3, requires: true, packages }));
+  await npm(process.execPath, ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], download);
+  mkdirSync(join(folder, 'bin'));
+  renameSync(join(download, path, 'bin', 'node'), join(folder, 'bin', 'node'));
+  rmSync(download, { recursive: true, force: true });
+}
+
+async function readNodeVersion(program) {
+  const { stdout } = await run(program, ['--version'], { timeoutMs: 20_000 });
+  const version = stdout.trim().slice(1);
+  if (version !== nodePackages.version) throw new Error(`it says it is ${version}`);
+  return version;
+}
+
+function linkNode(node) {
+  const temporary = `${nodeInModules}.${process.pid}`;
+  mkdirSync(dirname(nodeInModules), { recursive: true });
+  try {
+    linkSync(node, temporary);
+  } catch {
+    copyFileSync(node, temporary); // the cache lies on another file system
+  }
+  renameSync(temporary, nodeInModules);
+}
+
+/** Runs npm on the given Node. */
+function npm(node, args, cwd) {
+  // What an `npm start` around this was told (a silent log, a prefix, its own package's values) is not meant for this one.
+  const foreign = /^npm_(package_|lifecycle_|config_(prefix|local_prefix|global|loglevel|workspace|omit))/;
+  const own = Object.entries(process.env).filter(([name]) => !foreign.test(name));
+  const env = { ...Object.fromEntries(own), PATH: `${dirname(node)}:${process.env.PATH}` };
   const script = process.env.npm_execpath;
-  if (script?.endsWith('.js')) return run(process.execPath, [script, ...args], { cwd, env });
+  if (script?.endsWith('.js')) return run(node, [script, ...args], { cwd, env });
   const program = findOnPath('npm');
   if (program === undefined) throw new Error('no npm on PATH: install Node with npm');
   return run(program, args, { cwd, env });
