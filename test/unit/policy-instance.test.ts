@@ -171,3 +171,8 @@ test('the digest tells apart what looks alike', () => {
   expect(new Set(values.map(policyDigest)).size).toBe(values.length);
   expect(policyDigest({ a: undefined })).toBe(policyDigest({}));
 });
+
+test('the digest does not see in which order keys were put', () => {
+  expect(policyDigest({ b: { d: 1, c: [2, 3] }, a: 'x' })).toBe(policyDigest({ a: 'x', b: { c: [2, 3], d: 1 } }));
+  expect(policyDigest({ a: [2, 3] })).not.toBe(policyDigest({ a: [3, 2] }));
+});
