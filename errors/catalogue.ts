@@ -6,6 +6,7 @@ import { rdbErrors } from './rdb.ts';
 import { redisErrors } from './redis.ts';
 import { repositoryErrors } from './repository.ts';
 import { sandboxErrors } from './sandbox.ts';
+import { temporalErrors } from './temporal.ts';
 
 const all = {
   ...configErrors,
@@ -15,6 +16,7 @@ const all = {
   ...sandboxErrors,
   ...backupErrors,
   ...processErrors,
+  ...temporalErrors,
 } as const;
 
 export type ErrorCode = keyof typeof all;

@@ -1,0 +1,54 @@
+import { checkIdentity } from '../backup/identity-check.ts';
+import type { InstanceContext } from '../backup/instance-context.ts';
+import { type PreflightReport, preflight } from '../backup/preflight.ts';
+import type { BackupSubject } from '../backup/subject.ts';
+import { withRedis } from '../redis/connection.ts';
+import { withForkTurn } from '../redis/host-forks.ts';
+import { awaitSave, type SaveStart, startSave } from '../redis/save.ts';
+import { runStep } from './step.ts';
+
+/** Steps that ask Redis for a save and wait for it. They run beside Redis. */
+export function saveActivities(contextOf: (subject: BackupSubject) => Promise<InstanceContext>) {
+  return {
+    /** Looks whether a backup can work, and whether this is the server whose backups are under this name. */
+    preflight: (subject: BackupSubject): Promise<PreflightReport> =>
+      runStep(async () => {
+        const context = await contextOf(subject);
+        const report = await withRedis(context.target, (redis) => preflight(redis, context.policy));
+        await checkIdentity(context, report.replicationIds);
+        return report;
+      }),
+
+    /** Asks Redis for a save; a repetition after a crash finds the save that it asked for before. */
+    bgsave: (subject: BackupSubject): Promise<SaveStart> =>
+      runStep<SaveStart, number>(async (io) => {
+        const context = await contextOf(subject);
+        return withRedis(context.target, (redis) => {
+          const onWait = (note: string) => io.onProgress({ phase: 'wait', note });
+          return withForkTurn(
+            io.signal,
+            () => startSave(redis, { signal: io.signal, askedSince: io.resumeFrom, onAsk: io.onCursor, onWait }),
+            { onWait },
+          );
+        });
+      }),
+
+    /** Waits until the save has ended; its heartbeats carry the share of keys that Redis has written. */
+    waitForBgsave: (subject: BackupSubject, start: SaveStart): Promise<{ endedAt: number }> =>
+      runStep(async (io) => {
+        const context = await contextOf(subject);
+        return withRedis(context.target, (redis) =>
+          awaitSave(redis, start, {
+            signal: io.signal,
+            onProgress: (state) =>
+              io.onProgress({
+                phase: state.state,
+                ...(state.state === 'running' ? { ...state.progress, unit: 'keys' as const } : {}),
+              }),
+          }),
+        );
+      }),
+  };
+}
+
+export type SaveActivities = ReturnType<typeof saveActivities>;

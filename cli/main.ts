@@ -1,0 +1,91 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError, Option } from 'commander';
+import { type ExitCode, type Output, outputTo } from './output.ts';
+
+/** What every command is handed: where it runs, and how it answers. */
+export interface CliContext {
+  readonly cwd: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly configPath?: string;
+  readonly output: Output;
+  readonly signal: AbortSignal;
+}
+
+type Run<Options> = (context: CliContext, options: Options, ...names: string[]) => Promise<ExitCode>;
+
+const manifest = new URL(import.meta.url.endsWith('.ts') ? '../package.json' : '../../package.json', import.meta.url);
+const { version } = JSON.parse(readFileSync(manifest, 'utf8')) as { version: string };
+
+const interrupted = new AbortController();
+let exitCode: ExitCode = 0;
+
+/** Loads a command's module when it is called, so that `--help` answers at once. */
+function runs<Options>(load: () => Promise<Run<Options>>) {
+  return async (...args: unknown[]) => {
+    const command = args.at(-1) as Command;
+    const options = command.optsWithGlobals<{ json?: boolean; config?: string } & Options>();
+    const output = outputTo(options.json === true, process.stdout, process.stderr);
+    const names = command.processedArgs as string[];
+    try {
+      const run = await load();
+      exitCode = await run(
+        { cwd: process.cwd(), env: process.env, configPath: options.config, output, signal: interrupted.signal },
+        options,
+        ...names,
+      );
+    } catch (error) {
+      exitCode = output.error(error);
+      if (process.env.DEBUG?.includes('redis-rewind')) console.error(error);
+    }
+  };
+}
+
+const program = new Command('rewind')
+  .description('Backups of Redis that are proven by loading them; recovery as durable Temporal workflows.')
+  .version(version)
+  .option('-c, --config <path>', 'configuration (else REWIND_CONFIG, else ./rewind.yaml, else embedded defaults)')
+  .option('--json', 'one JSON document on stdout and nothing else there')
+  .addHelpText(
+    'after',
+    '\nExit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 the goal was not met, 4 rejected at a gate.',
+  )
+  .exitOverride();
+
+program
+  .command('up')
+  .description('bring up everything on this machine, take and prove a first backup, stay up')
+  .option('--once', 'end after the first backups; 0 only if every one was verified')
+  .action(runs(async () => (await import('./up.ts')).up));
+
+program
+  .command('worker')
+  .description('run one role of a deployment')
+  .addOption(new Option('--role <role>', 'which').choices(['orchestrator', 'host', 'sandbox']).makeOptionMandatory())
+  .option('--instance <name...>', 'instances whose agent this is (role host; default: all)')
+  .action(runs(async () => (await import('./worker.ts')).worker));
+
+program
+  .command('backup')
+  .description('run a backup now and follow it')
+  .argument('<name>', 'instance')
+  .option('--without-temporal', 'run the same steps here, when Temporal is down')
+  .action(runs(async () => (await import('./backup.ts')).backup));
+
+program
+  .command('backups')
+  .description('the catalogue: id, time, tier, size, keys, state')
+  .argument('<name>', 'instance')
+  .option('--all', 'with those that failed a check')
+  .action(runs(async () => (await import('./backups.ts')).backups));
+
+process.once('SIGINT', () => interrupted.abort(new Error('interrupted')));
+process.once('SIGTERM', () => interrupted.abort(new Error('terminated')));
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof CommanderError)) throw error;
+  exitCode = error.exitCode === 0 ? 0 : 2;
+}
+process.exitCode = exitCode;

@@ -1,0 +1,46 @@
+import { RewindError } from '../errors/rewind-error.ts';
+
+/** 0 done; 1 failed; 2 wrong usage or configuration; 3 the goal was not met; 4 rejected or timed out at a gate. */
+export type ExitCode = 0 | 1 | 2 | 3 | 4;
+
+/** With `--json` one document goes to stdout and nothing else does; progress and logs go to stderr always. */
+export interface Output {
+  readonly json: boolean;
+  /** The answer: text for a person, or the document for a program. */
+  answer(text: string, document: unknown): void;
+  /** What happens meanwhile. */
+  log(line: string): void;
+  /** Prints an error in full and gives the exit code that it stands for. */
+  error(error: unknown): ExitCode;
+}
+
+export function outputTo(json: boolean, stdout: NodeJS.WritableStream, stderr: NodeJS.WritableStream): Output {
+  return {
+    json,
+    answer: (text, document) => void stdout.write(json ? `${JSON.stringify(document)}\n` : `${text}\n`),
+    log: (line) => void stderr.write(`${line}\n`),
+    error(error) {
+      const shown = asShown(error);
+      if (json) stdout.write(`${JSON.stringify({ error: shown })}\n`);
+      stderr.write(`${shown.code}: ${shown.message}\n  safe: ${shown.safe}\n  next: ${shown.next}\n`);
+      return shown.code.startsWith('CONFIG_') || shown.code === 'USAGE' ? 2 : 1;
+    },
+  };
+}
+
+interface ShownError {
+  readonly code: string;
+  readonly message: string;
+  readonly safe: string;
+  readonly next: string;
+}
+
+function asShown(error: unknown): ShownError {
+  if (error instanceof RewindError) return error.toJSON();
+  return {
+    code: 'UNEXPECTED',
+    message: error instanceof Error ? error.message : String(error),
+    safe: 'What is in the repository is untouched unless the message says otherwise.',
+    next: 'Run again with DEBUG=redis-rewind for the stack, and report it.',
+  };
+}

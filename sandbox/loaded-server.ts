@@ -1,0 +1,128 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Redis } from 'ioredis';
+import { RewindError } from '../errors/rewind-error.ts';
+import { type LeashedExit, startLeashed } from '../process/leash.ts';
+import { connectRedis } from '../redis/connection.ts';
+import { infoNumber, keysOf, readInfo } from '../redis/info.ts';
+import type { SandboxServer } from './servers.ts';
+
+export interface LoadLimits {
+  /** The server is ended when it uses more, in bytes. */
+  readonly maxMemoryBytes: number;
+  /** Databases that the dump speaks of; a server with fewer refuses it. */
+  readonly databases: number;
+}
+
+/** How a load ended. Only `loaded` has a server to ask. */
+export type LoadResult =
+  | { readonly outcome: 'loaded'; readonly redis: Redis; readonly figures: LoadFigures }
+  | { readonly outcome: 'refused'; readonly reason: string }
+  | { readonly outcome: 'too-large'; readonly usedBytes: number };
+
+export interface LoadFigures {
+  readonly loadMs: number;
+  /** Keys that the load put in memory, by the server's own count. */
+  readonly keysLoaded: number;
+  /** Keys that had expired when they were loaded; undefined where the server does not count them (before 7.0). */
+  readonly keysExpired?: number;
+}
+
+/**
+ * Starts a server of our own on a dump and hands it to `use`: a unix socket that only this user may open, a random
+ * password, no persistence. The server and its folders are gone afterwards, however this process ends.
+ *
+ * @param dumpPath lies alone in a folder of its own, which the server takes as its directory
+ */
+export async function withLoadedServer<T>(
+  server: SandboxServer,
+  dumpPath: string,
+  limits: LoadLimits,
+  io: { signal: AbortSignal; onProgress: (loadedBytes: number, totalBytes: number) => void },
+  use: (result: LoadResult) => Promise<T>,
+): Promise<T> {
+  // Sockets have short names: the system allows about a hundred characters, a worker's folder may be longer.
+  const socketFolder = await mkdtemp(join(tmpdir(), 'rewind-sandbox-'));
+  const socket = join(socketFolder, 'redis.sock');
+  // Not among the folders that the leash removes: a refusal is read from it after the server has ended.
+  const logFile = `${dirname(dumpPath)}.log`;
+  const password = randomBytes(24).toString('base64url');
+  const startedAt = performance.now();
+  const process = await startLeashed({
+    name: `sandbox ${server.name}`,
+    command: server.path,
+    args: ['-'],
+    cwd: dirname(dumpPath),
+    logFile,
+    cleanup: [socketFolder, dirname(dumpPath)],
+    graceMs: 2_000,
+    stdin: [
+      'port 0',
+      `unixsocket ${socket}`,
+      'unixsocketperm 700',
+      `requirepass ${password}`,
+      `dir "${dirname(dumpPath)}"`,
+      `dbfilename "${basename(dumpPath)}"`,
+      'save ""',
+      'appendonly no',
+      'daemonize no',
+      `databases ${Math.max(16, limits.databases)}`,
+      '',
+    ].join('\n'),
+  });
+  let redis: Redis | undefined;
+  try {
+    let ended: LeashedExit | undefined;
+    process.exited.then((exit) => {
+      ended = exit;
+    });
+    while (redis === undefined) {
+      io.signal.throwIfAborted();
+      if (ended) return await use(await refusal(ended, logFile));
+      redis = await connectRedis({ url: `unix://${socket}`, password }).catch(() => undefined);
+      if (!redis) await sleep(20, undefined, { signal: io.signal });
+    }
+    for (;;) {
+      io.signal.throwIfAborted();
+      if (ended) return await use(await refusal(ended, logFile));
+      const info = await readInfo(redis, 'everything').catch(() => undefined);
+      if (info) {
+        const used = infoNumber(info, 'used_memory') ?? 0;
+        if (used > limits.maxMemoryBytes) return await use({ outcome: 'too-large', usedBytes: used });
+        if (info.loading === '0' && info.async_loading !== '1') {
+          const loadMs = Math.round(performance.now() - startedAt);
+          const keysLoaded = infoNumber(info, 'rdb_last_load_keys_loaded') ?? keysOf(info);
+          const keysExpired = infoNumber(info, 'rdb_last_load_keys_expired');
+          return await use({ outcome: 'loaded', redis, figures: { loadMs, keysLoaded, keysExpired } });
+        }
+        io.onProgress(infoNumber(info, 'loading_loaded_bytes') ?? 0, infoNumber(info, 'loading_total_bytes') ?? 0);
+      }
+      await sleep(50, undefined, { signal: io.signal });
+    }
+  } finally {
+    redis?.disconnect();
+    await process.stop();
+    await rm(logFile, { force: true });
+  }
+}
+
+/**
+ * @returns the server's own words on why it would not load, without what stands in quotes (key names)
+ * @throws SANDBOX_SERVER_ENDED when it was killed from outside, which says nothing of the dump
+ */
+async function refusal(exit: LeashedExit, logFile: string): Promise<LoadResult> {
+  if (exit.signal === 'SIGKILL' || exit.signal === 'SIGTERM') {
+    throw new RewindError('SANDBOX_SERVER_ENDED', `The sandbox’s server was ended from outside (${exit.signal}).`);
+  }
+  const log = await readFile(logFile, 'utf8').catch(() => '');
+  const words = log
+    .split('\n')
+    .filter((line) => / # /.test(line) && !/WARNING|oO0O|Configuration/.test(line))
+    .map((line) => line.replace(/^.*? # /, '').replace(/'[^']*'|"[^"]*"/g, '‹…›'))
+    .slice(0, 2)
+    .join('; ');
+  return { outcome: 'refused', reason: words || `it ended with ${exit.signal ?? `exit code ${exit.code}`}` };
+}

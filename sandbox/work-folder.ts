@@ -1,0 +1,33 @@
+import { mkdir, readdir, rm, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import { RewindError } from '../errors/rewind-error.ts';
+import { isAlive } from '../process/process-identity.ts';
+
+const ours = /^proof-(\d+)-/;
+
+/**
+ * A folder for one proof, named after this process so that the next one can tell what a killed one left.
+ *
+ * @throws DISK_FULL when the dump cannot fit
+ */
+export async function makeWorkFolder(root: string, id: string, dumpBytes: number): Promise<string> {
+  await sweepWorkFolders(root);
+  const disk = await statfs(root);
+  const free = disk.bavail * disk.bsize;
+  if (free < dumpBytes) {
+    throw new RewindError('DISK_FULL', `The sandbox has ${free} bytes free in ${root}; the dump needs ${dumpBytes}.`);
+  }
+  const folder = join(root, `proof-${process.pid}-${id}`);
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  return folder;
+}
+
+/** Removes what ended processes left behind. */
+export async function sweepWorkFolders(root: string): Promise<void> {
+  await mkdir(root, { recursive: true, mode: 0o700 });
+  for (const name of await readdir(root)) {
+    const pid = Number(ours.exec(name)?.[1]);
+    if (pid && !isAlive(pid)) await rm(join(root, name), { recursive: true, force: true });
+  }
+}

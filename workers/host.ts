@@ -1,0 +1,15 @@
+import { Worker } from '@temporalio/worker';
+import { dumpActivities } from '../activities/dump.ts';
+import { saveActivities } from '../activities/save.ts';
+import { openInstance } from './instance-context.ts';
+import { type RoleSettings, workerBasics } from './role.ts';
+
+/** The agent beside one Redis: saves, pins, checks, uploads. It never loads a dump. */
+export async function hostWorker(settings: RoleSettings, instance: string): Promise<Worker> {
+  const contextOf = openInstance(settings);
+  return Worker.create({
+    ...workerBasics(settings, `host ${instance}`),
+    taskQueue: `rewind-host-${instance}`,
+    activities: { ...saveActivities(contextOf), ...dumpActivities(contextOf) },
+  });
+}

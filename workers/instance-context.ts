@@ -1,0 +1,61 @@
+import { readFile } from 'node:fs/promises';
+import type { InstanceContext } from '../backup/instance-context.ts';
+import type { TlsFiles } from '../config/config.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import { resolveSecret } from '../config/secrets.ts';
+import { RewindError } from '../errors/rewind-error.ts';
+import { policyOf } from '../policy/instance-policy.ts';
+import type { RedisTarget } from '../redis/connection.ts';
+import { openRepository } from '../repository/open.ts';
+import type { Repository } from '../repository/repository.ts';
+
+/** Where an instance is asked for, and by which policy the asker was planned; without one, none is compared. */
+export interface InstanceRequest {
+  readonly instance: string;
+  readonly policyDigest?: string;
+}
+
+/**
+ * Makes what a step has in its hands from this role's own configuration, and refuses to act on another policy than the
+ * one that the workflow was planned with.
+ */
+export function openInstance(role: { config: LoadedConfig; env: NodeJS.ProcessEnv; home: string }) {
+  let repository: Promise<Repository> | undefined;
+  return async ({ instance, policyDigest }: InstanceRequest): Promise<InstanceContext> => {
+    const policy = policyOf(role.config, instance);
+    if (policyDigest !== undefined && policy.digest !== policyDigest) {
+      throw new RewindError(
+        'POLICY_MISMATCH',
+        `The workflow was planned with the policy ${policyDigest} of ${instance}; this worker holds ${policy.digest}.`,
+      );
+    }
+    const opening = (repository ??= openRepository(role.config.repository));
+    opening.catch(() => {
+      repository = undefined;
+    });
+    return {
+      policy,
+      target: await redisTarget(role.config, instance, role.env),
+      repository: await opening,
+      home: role.home,
+    };
+  };
+}
+
+/** The password is read when it is used, so that a rotated one needs no restart. */
+export async function redisTarget(
+  config: LoadedConfig,
+  instance: string,
+  env: NodeJS.ProcessEnv,
+): Promise<RedisTarget> {
+  const { url, password, tls } = config.instances[instance] ?? {};
+  if (!url) throw new RewindError('CONFIG_INVALID', `instances.${instance} has no url.`);
+  return { url, password: password && (await resolveSecret(password, env)), tls: await readPem(tls) };
+}
+
+async function readPem(files: TlsFiles | undefined): Promise<RedisTarget['tls']> {
+  if (!files) return undefined;
+  const read = (path: string | undefined) => (path === undefined ? undefined : readFile(path, 'utf8'));
+  const [ca, cert, key] = await Promise.all([read(files.ca), read(files.cert), read(files.key)]);
+  return { ca, cert, key };
+}

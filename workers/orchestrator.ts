@@ -1,0 +1,27 @@
+import type { Client } from '@temporalio/client';
+import { Worker } from '@temporalio/worker';
+import { catalogueActivities } from '../activities/catalogue.ts';
+import { dumpActivities } from '../activities/dump.ts';
+import { ownerActivities } from '../activities/owner.ts';
+import { policyActivities } from '../activities/policy.ts';
+import { saveActivities } from '../activities/save.ts';
+import { openInstance } from './instance-context.ts';
+import { type RoleSettings, workerBasics } from './role.ts';
+import { workflowCode } from './workflow-code.ts';
+
+/** Workflows, policy and catalogue; and the saves of instances that have no agent, which come by replication. */
+export async function orchestratorWorker(settings: RoleSettings, client: Client): Promise<Worker> {
+  const contextOf = openInstance(settings);
+  return Worker.create({
+    ...workerBasics(settings, 'orchestrator'),
+    ...workflowCode(),
+    taskQueue: 'rewind',
+    activities: {
+      ...policyActivities(settings.config, contextOf),
+      ...ownerActivities(client),
+      ...catalogueActivities(contextOf),
+      ...saveActivities(contextOf),
+      ...dumpActivities(contextOf),
+    },
+  });
+}

@@ -1,0 +1,15 @@
+import { ActivityFailure, ApplicationFailure, TimeoutFailure } from '@temporalio/workflow';
+
+/** The code of the RewindError behind a failure, or the kind of failure where there was none. */
+export function failureCode(error: unknown): string {
+  const cause = error instanceof ActivityFailure ? error.cause : error;
+  if (cause instanceof ApplicationFailure) return cause.type ?? 'UNKNOWN';
+  if (cause instanceof TimeoutFailure) return `TIMEOUT_${cause.timeoutType}`;
+  return 'UNKNOWN';
+}
+
+/** What a person reads of a failure: the innermost message. */
+export function sentenceOf(error: unknown): string {
+  const cause = error instanceof ActivityFailure ? (error.cause ?? error) : error;
+  return cause instanceof Error ? cause.message : String(cause);
+}

@@ -1,0 +1,2 @@
+export { instanceOwner } from './instance-owner.ts';
+export { scheduledBackup } from './scheduled-backup.ts';

@@ -1,0 +1,102 @@
+import { ApplicationFailure, CancellationScope, isCancellation, uuid4, workflowInfo } from '@temporalio/workflow';
+import type { BackupSubject } from '../backup/subject.ts';
+import type { Tier } from '../policy/tier.ts';
+import type { BackupEntry } from '../repository/catalogue.ts';
+import type { Check } from '../sandbox/check.ts';
+import { type BackupSteps, backupSteps, readPolicy } from './backup-steps.ts';
+import { failureCode, sentenceOf } from './failure-code.ts';
+import { ownInstance } from './instance-owner.ts';
+import { RunStory } from './run-story.ts';
+
+export interface ScheduledBackupInput {
+  readonly instance: string;
+  readonly tier?: Tier;
+}
+
+export interface ScheduledBackupResult {
+  readonly instance: string;
+  readonly backup: BackupEntry;
+}
+
+/** How often a save is started anew when Redis, or somebody, took it away before its bytes were held. */
+const SAVE_ATTEMPTS = 3;
+
+/** A save that these ended is simply asked for again: nothing of it was kept. */
+const SAVE_AGAIN = new Set(['SAVE_LOST', 'SAVE_FAILED', 'PIN_LOST', 'DUMP_NOT_FRESH']);
+
+/**
+ * Takes a backup and calls it one only after what is in the store was loaded and compared.
+ */
+export async function scheduledBackup(input: ScheduledBackupInput): Promise<ScheduledBackupResult> {
+  const story = new RunStory(`Backup of ${input.instance}`, input.instance);
+  const { policy, backupId, tier } = await readPolicy({
+    instance: input.instance,
+    tier: input.tier,
+    startedAt: workflowInfo().startTime.toISOString(),
+    nonce: uuid4(),
+  });
+  await ownInstance(input.instance);
+  const subject: BackupSubject = { instance: input.instance, policyDigest: policy.digest, backupId, tier };
+  const steps = backupSteps(policy, story);
+  let stored = false;
+  try {
+    story.phase('saving', { backupId });
+    const preflight = await steps.preflight(subject);
+    const dump =
+      preflight.source === 'dump-file'
+        ? await fromDumpFile(steps, story, subject, preflight)
+        : await byReplication(steps, story, subject, preflight);
+
+    story.phase('proving');
+    const proof = await steps.loadAndVerify(subject, dump.facts, dump.object);
+
+    const checks: Check[] = [...dump.checks, ...proof.checks];
+    const backup = await steps.publish({ subject, preflight, dump: { ...dump, checks }, proof });
+    stored = true;
+    story.phase('done', { outcome: backup.state });
+    if (backup.state === 'failed') {
+      throw ApplicationFailure.create({
+        type: 'BACKUP_CONTRADICTED',
+        nonRetryable: true,
+        message: `${backup.id}: ${backup.reason}`,
+      });
+    }
+    return { instance: input.instance, backup };
+  } catch (error) {
+    if (!stored) story.phase('failed', { outcome: isCancellation(error) ? 'cancelled' : 'failed' });
+    story.tell(sentenceOf(error));
+    throw error;
+  } finally {
+    await CancellationScope.nonCancellable(() => steps.prune(subject, { stored }));
+  }
+}
+
+type Preflight = Awaited<ReturnType<BackupSteps['preflight']>>;
+
+/** The dump that Redis writes on its own disk, pinned there and stored from there. */
+async function fromDumpFile(steps: BackupSteps, story: RunStory, subject: BackupSubject, preflight: Preflight) {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      const start = await steps.bgsave(subject, attempt);
+      const end = await steps.waitForBgsave(subject, start, attempt);
+      const pin = await steps.pin(subject, preflight, start, attempt);
+      story.phase('storing');
+      // Both read the same pinned bytes; what the check contradicts is kept under failed/ all the same.
+      const [checked, object] = await Promise.all([steps.checkRdb(subject, pin, start), steps.upload(subject, pin)]);
+      const verified = await steps.verifyUpload(subject, object);
+      return { ...checked, object, checks: [...checked.checks, verified], save: { ...start, ...end } };
+    } catch (error) {
+      if (attempt === SAVE_ATTEMPTS || !SAVE_AGAIN.has(failureCode(error))) throw error;
+      story.tell(`Save ${attempt} is void: ${sentenceOf(error)} Another one is started.`);
+      await steps.prune(subject, { stored: false });
+    }
+  }
+}
+
+/** No agent beside Redis: the dump comes over a replication link and goes straight to the repository. */
+async function byReplication(steps: BackupSteps, story: RunStory, subject: BackupSubject, preflight: Preflight) {
+  story.phase('storing');
+  const replicated = await steps.replicate(subject, preflight);
+  const verified = await steps.verifyUpload(subject, replicated.object);
+  return { ...replicated, checks: [...replicated.checks, verified] };
+}
