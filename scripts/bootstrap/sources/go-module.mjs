@@ -1,8 +1,11 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { findOnPath, installCommand } from '../machine.mjs';
+import { findOnPath } from '../machine.mjs';
 import { run } from '../run.mjs';
 import { Unavailable } from '../unavailable.mjs';
+
+/** From 1.21 on Go fetches the toolchain that a module asks for. */
+const leastGo = 1021;
 
 /**
  * Built here from its own pinned module. The module's hash is pinned; what it is built with is pinned by its go.sum and checked
@@ -16,16 +19,10 @@ export function goModule({ module, version, sum, package: command, minutes }) {
     lane: 'go', // one build at a time: each uses every core
     async fill(folder, now) {
       const go = findOnPath('go');
-      if (go === undefined) {
-        const how = installCommand({
-          brew: 'go',
-          apt: 'golang-go',
-          dnf: 'golang',
-          apk: 'go',
-          pacman: 'go',
-          zypper: 'go',
-        });
-        throw new Unavailable(`no Go on PATH to build it with${how === undefined ? '' : ` (${how})`}`);
+      if (go === undefined) throw new Unavailable('no Go on PATH to build it with');
+      const has = /go(\d+)\.(\d+)/.exec((await run(go, ['version'])).stdout);
+      if (has === null || Number(has[1]) * 1000 + Number(has[2]) < leastGo) {
+        throw new Unavailable(`${go} is ${has?.[0] ?? 'of an unknown version'}: 1.21 or newer is needed`);
       }
       // Pure Go, so no C compiler is needed, and the same program comes out of the same module.
       const env = { ...process.env, CGO_ENABLED: '0', GOBIN: join(folder, 'bin'), GOFLAGS: '', GOWORK: 'off' };
