@@ -1,0 +1,139 @@
+import * as z from 'zod';
+import { RewindError } from '../errors/rewind-error.ts';
+import { type BackupName, tiers, timeOfBackupId } from './layout.ts';
+
+/** Raised only by a change that an older reader must not ignore. */
+export const FORMAT_VERSION = 1;
+
+/** Manifests are read back from a place that others may write to: everything in them is bounded. */
+export const MANIFEST_BYTES = 1024 * 1024;
+const CHECKS = 200;
+const NAMES = 1_000;
+const DATABASES = 16_384;
+
+const word = z.string().min(1).max(128);
+const sentence = z.string().max(4_096);
+const count = z.int().nonnegative();
+const time = z.iso.datetime();
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+
+const encryption = z.object({ sse: z.enum(['aws:kms', 'AES256', 'none']), kmsKeyId: z.string().max(2_048).optional() });
+
+const checksum = z.object({
+  algorithm: z.literal('CRC32'),
+  value: z.string().max(64),
+  type: z.enum(['FULL_OBJECT', 'COMPOSITE']),
+});
+
+/** One exact check and what it found. Figures are counts, sizes, digests and versions; never a key's name or value. */
+export const verificationSchema = z.object({
+  name: word,
+  result: z.enum(['ok', 'contradicted', 'not-possible']),
+  detail: sentence,
+  figures: z.record(z.string().max(128), z.union([z.string().max(1_024), z.number()])).optional(),
+  time,
+});
+export const verificationsSchema = z.array(verificationSchema).max(CHECKS);
+
+const state = z.enum(['verified', 'unproven', 'failed']);
+
+/** docs/FORMAT.md describes each field. Fields that are not known here are ignored. */
+export const manifestSchema = z.object({
+  formatVersion: z.literal(FORMAT_VERSION),
+  instance: word,
+  tier: z.enum(tiers),
+  backupId: z
+    .string()
+    .max(64)
+    .refine((id) => timeOfBackupId(id) !== undefined, 'is no backup id'),
+  server: z.object({
+    identity: z.uuid(),
+    name: z.enum(['redis', 'valkey']),
+    version: z.string().max(64),
+    runId: z.string().max(64).optional(),
+  }),
+  rdb: z.object({ magic: z.enum(['REDIS', 'VALKEY']), version: count }),
+  source: z.enum(['dump-file', 'replication']),
+  save: z.object({ startedAt: time, endedAt: time }),
+  replication: z.object({ id: z.string().max(64).optional(), offset: count.optional() }),
+  dump: z.object({
+    file: z.literal('dump.rdb'),
+    sizeBytes: count,
+    sha256,
+    compression: z.literal('none'),
+    encryption,
+    /** Null: the store returned none, and only reading the bytes back has proven them. */
+    storeChecksum: checksum.nullable(),
+  }),
+  /** Absent where it was switched off. */
+  serverFile: z.object({ file: z.literal('server.json'), sizeBytes: count }).optional(),
+  keys: z.object({
+    total: count,
+    withExpiry: count,
+    byDatabase: z
+      .record(z.string().regex(/^\d{1,5}$/), count)
+      .refine((record) => Object.keys(record).length <= DATABASES, 'has too many databases'),
+  }),
+  functionLibraries: count,
+  modules: z.array(word).max(NAMES),
+  state,
+  reason: sentence.optional(),
+  flagged: sentence.optional(),
+  verifications: verificationsSchema,
+  writtenBy: z.object({ version: z.string().max(64) }).optional(),
+});
+
+export type Manifest = z.output<typeof manifestSchema>;
+export type Verification = z.output<typeof verificationSchema>;
+
+/** A proof made after the backup, stored beside its manifest. */
+export const laterProofSchema = z.object({
+  formatVersion: z.literal(FORMAT_VERSION),
+  backupId: z.string().max(64),
+  time,
+  state,
+  reason: sentence.optional(),
+  verifications: verificationsSchema,
+});
+export type LaterProof = z.output<typeof laterProofSchema>;
+
+/** As it is stored: JSON for people, too. @throws MANIFEST_INVALID for what no reader would take */
+export function encodeDocument<T>(schema: z.ZodType<T>, document: T): Buffer {
+  const bytes = Buffer.from(`${JSON.stringify(check(schema, document, 'to be written'), null, 2)}\n`);
+  if (bytes.length > MANIFEST_BYTES) throw invalid('to be written', `it has ${bytes.length} bytes`);
+  return bytes;
+}
+
+/** @throws MANIFEST_INVALID, saying what is wrong with it but not quoting it */
+export function decodeDocument<T>(schema: z.ZodType<T>, bytes: Buffer, key: string): T {
+  let document: unknown;
+  try {
+    document = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch {
+    throw invalid(key, 'it is no JSON');
+  }
+  const version = (document as { formatVersion?: unknown } | null)?.formatVersion;
+  if (typeof version === 'number' && version > FORMAT_VERSION) {
+    throw invalid(key, `its format version ${version} is newer than ${FORMAT_VERSION}, the newest that is known here`);
+  }
+  return check(schema, document, key);
+}
+
+/** @throws MANIFEST_INVALID when a manifest speaks of another backup than its place says */
+export function assertManifestOf(name: BackupName, manifest: Manifest, key: string): void {
+  const { instance, tier, backupId } = manifest;
+  if (instance !== name.instance || tier !== name.tier || backupId !== name.backupId) {
+    throw invalid(key, 'it is the manifest of another backup');
+  }
+}
+
+function check<T>(schema: z.ZodType<T>, document: unknown, key: string): T {
+  const parsed = schema.safeParse(document);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw invalid(key, `${issue?.path.map(String).join('.').slice(0, 200) || 'it'}: ${issue?.code ?? 'invalid'}`);
+}
+
+function invalid(key: string, what: string): RewindError {
+  return new RewindError('MANIFEST_INVALID', `${key} cannot be read: ${what}.`);
+}
