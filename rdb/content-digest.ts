@@ -54,7 +54,8 @@ const scratch = new DataView(new ArrayBuffer(16));
  * doubles (-0 is 0: a server forgets the sign in some encodings). Not covered, because a server cannot be asked for it
  * exactly: idle times, frequencies, encodings.
  *
- * Elements without order are hashed one by one to 128 bits and added up modulo 2^128; a list is one hash in order.
+ * Elements without order are hashed one by one to 128 bits and added up, each 32-bit lane modulo 2^32; a list is one
+ * hash in order.
  *
  * @example
  * const digest = new ContentDigest();
@@ -71,12 +72,14 @@ export class ContentDigest implements ValueSink {
   #detail: StreamDetail;
   #type: RdbType = 'string';
   readonly #hash = new Hash128();
-  /** The sum modulo 2^128, lowest lane first. */
+  /** The sum, each lane modulo 2^32. */
   #sum0 = 0;
   #sum1 = 0;
   #sum2 = 0;
   #sum3 = 0;
   #parts = 0;
+  /** Of each element of a set, sorted set or hash; else 0. */
+  #elementTag = 0;
   #inElement = false;
   #expired = false;
   #stringsLeft = 0;
@@ -102,6 +105,7 @@ export class ContentDigest implements ValueSink {
     this.#expired = false;
     this.#naming = undefined;
     this.#stringsLeft = 0;
+    this.#elementTag = type === 'set' || type === 'zset' || type === 'hash' ? tag[type] : 0;
     if (type === 'list' || type === 'string') this.#hash.begin(tag[type]);
   }
 
@@ -112,13 +116,15 @@ export class ContentDigest implements ValueSink {
 
   piece(bytes: Uint8Array, start: number, end: number, last: boolean): void {
     const hash = this.#hash;
-    if (!this.#inElement && (this.#type === 'set' || this.#type === 'zset' || this.#type === 'hash')) {
-      hash.begin(tag[this.#type]);
+    if (this.#elementTag > 0 && !this.#inElement) {
+      hash.begin(this.#elementTag);
       this.#inElement = true;
     }
-    hash.bytes(bytes, start, end);
-    if (!last) return;
-    hash.endString();
+    if (!last) {
+      hash.piece(bytes, start, end);
+      return;
+    }
+    hash.string(bytes, start, end);
     if (this.#type === 'set') this.#add();
     else if (this.#type === 'list') this.#parts++;
     else if (this.#type === 'stream') this.#endStreamString();
@@ -217,7 +223,7 @@ export class ContentDigest implements ValueSink {
     hash.words(high(expireAtMs), low(expireAtMs), 0, 0);
     hash.words(this.#sum0, this.#sum1, this.#sum2, this.#sum3);
     hash.finish();
-    return [hash.a, hash.b, hash.c, hash.d].map((lane) => lane.toString(16).padStart(8, '0')).join('');
+    return [hash.a, hash.b, hash.c, hash.d].map((lane) => (lane >>> 0).toString(16).padStart(8, '0')).join('');
   }
 
   /** A string of a stream ends: an entry's last one adds the entry, a name is kept for what follows under it. */
@@ -240,14 +246,10 @@ export class ContentDigest implements ValueSink {
   #add(): void {
     const hash = this.#hash;
     hash.finish();
-    const sum0 = this.#sum0 + hash.a;
-    const sum1 = this.#sum1 + hash.b + (sum0 > 0xffff_ffff ? 1 : 0);
-    const sum2 = this.#sum2 + hash.c + (sum1 > 0xffff_ffff ? 1 : 0);
-    const sum3 = this.#sum3 + hash.d + (sum2 > 0xffff_ffff ? 1 : 0);
-    this.#sum0 = sum0 >>> 0;
-    this.#sum1 = sum1 >>> 0;
-    this.#sum2 = sum2 >>> 0;
-    this.#sum3 = sum3 >>> 0;
+    this.#sum0 = (this.#sum0 + hash.a) | 0;
+    this.#sum1 = (this.#sum1 + hash.b) | 0;
+    this.#sum2 = (this.#sum2 + hash.c) | 0;
+    this.#sum3 = (this.#sum3 + hash.d) | 0;
     this.#parts++;
     this.#inElement = false;
   }

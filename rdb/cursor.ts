@@ -39,6 +39,15 @@ export class Cursor {
     return this.origin >= 0 ? this.origin : this.base + this.pos;
   }
 
+  /** `buf` as a view, for numbers of several bytes. */
+  get view(): DataView {
+    if (this.#viewed !== this.buf) {
+      this.#viewed = this.buf;
+      this.#view = new DataView(this.buf.buffer, this.buf.byteOffset, this.buf.byteLength);
+    }
+    return this.#view!;
+  }
+
   commit(): void {
     this.mark = this.pos;
   }
@@ -79,13 +88,13 @@ export class Cursor {
   u64be(): bigint {
     this.need(8);
     this.pos += 8;
-    return this.#dataView().getBigUint64(this.pos - 8);
+    return this.view.getBigUint64(this.pos - 8);
   }
 
   u64le(): bigint {
     this.need(8);
     this.pos += 8;
-    return this.#dataView().getBigUint64(this.pos - 8, true);
+    return this.view.getBigUint64(this.pos - 8, true);
   }
 
   /** A time or count that a server writes as signed 64-bit, little end first. Beyond 2^53 the value is rounded. */
@@ -99,7 +108,7 @@ export class Cursor {
   f64le(): number {
     this.need(8);
     this.pos += 8;
-    return this.#dataView().getFloat64(this.pos - 8, true);
+    return this.view.getFloat64(this.pos - 8, true);
   }
 
   /** A length as rdb.h encodes it: 6, 14, 32 or 64 bits. A string's special encodings are no length. */
@@ -136,13 +145,5 @@ export class Cursor {
 
   error(code: ErrorCode, message: string, details: Record<string, unknown> = {}): RewindError {
     return new RewindError(code, message, { details: { offset: this.offset, ...details } });
-  }
-
-  #dataView(): DataView {
-    if (this.#viewed !== this.buf) {
-      this.#viewed = this.buf;
-      this.#view = new DataView(this.buf.buffer, this.buf.byteOffset, this.buf.byteLength);
-    }
-    return this.#view!;
   }
 }

@@ -9,19 +9,18 @@ export class Hash128 {
   b = 0;
   c = 0;
   d = 0;
+  /** Bytes of the string at hand that `piece` took in; those that fill no block of 16 yet. */
   #length = 0;
-  /** Bytes of a string that do not fill a block of 16 yet. */
   readonly #tail = new Uint8Array(16);
   #held = 0;
+  readonly #views = new RecentViews();
 
   /** Begins anew; different tags give unrelated hashes. */
   begin(tag: number): void {
     this.a = tag;
-    this.b = 0x9e3779b9;
-    this.c = 0x85ebca6b;
-    this.d = 0xc2b2ae35;
-    this.#length = 0;
-    this.#held = 0;
+    this.b = 0x9e3779b9 | 0;
+    this.c = 0x85ebca6b | 0;
+    this.d = 0xc2b2ae35 | 0;
   }
 
   /** Takes in four 32-bit words. */
@@ -45,56 +44,106 @@ export class Hash128 {
     this.d = d;
   }
 
-  /** Takes in the bytes [start, end) of a string. */
-  bytes(buf: Uint8Array, start: number, end: number): void {
+  /** Takes in a string, or its last piece: its length goes in too, so that two strings never read as another two. */
+  string(buf: Uint8Array, start: number, end: number): void {
+    let at = start;
+    if (this.#length > 0) {
+      this.piece(buf, start, end);
+      this.#lastWords(this.#tail, 0, this.#held, this.#length);
+      this.#length = 0;
+      this.#held = 0;
+      return;
+    }
+    if (end - at >= 16) at = this.#blocks(buf, at, end);
+    this.#lastWords(buf, at, end - at, end - start);
+  }
+
+  /** Takes in a piece of a string that goes on. */
+  piece(buf: Uint8Array, start: number, end: number): void {
     this.#length += end - start;
     let at = start;
     if (this.#held > 0) {
       while (this.#held < 16 && at < end) this.#tail[this.#held++] = buf[at++]!;
       if (this.#held < 16) return;
-      this.#block(this.#tail, 0);
+      this.#blocks(this.#tail, 0, 16);
       this.#held = 0;
     }
-    for (; at + 16 <= end; at += 16) this.#block(buf, at);
+    at = this.#blocks(buf, at, end);
     while (at < end) this.#tail[this.#held++] = buf[at++]!;
-  }
-
-  /** Ends a string: its length goes in too, so that strings after each other cannot be mistaken for others. */
-  endString(): void {
-    if (this.#held > 0) {
-      this.#tail.fill(0, this.#held);
-      this.#block(this.#tail, 0);
-      this.#held = 0;
-    }
-    this.words(this.#length >>> 0, (this.#length / 0x1_0000_0000) >>> 0, 0, 0x5bd1e995);
-    this.#length = 0;
   }
 
   /** Spreads every bit over all lanes. */
   finish(): void {
     let a = (this.a + this.b + this.c + this.d) | 0;
-    const b = mix((this.b + a) | 0);
-    const c = mix((this.c + a) | 0);
-    const d = mix((this.d + a) | 0);
-    a = (mix(a) + b + c + d) | 0;
-    this.a = a >>> 0;
-    this.b = (b + a) >>> 0;
-    this.c = (c + a) >>> 0;
-    this.d = (d + a) >>> 0;
+    const b = spread((this.b + a) | 0);
+    const c = spread((this.c + a) | 0);
+    const d = spread((this.d + a) | 0);
+    a = (spread(a) + b + c + d) | 0;
+    this.a = a;
+    this.b = (b + a) | 0;
+    this.c = (c + a) | 0;
+    this.d = (d + a) | 0;
   }
 
-  #block(buf: Uint8Array, i: number): void {
-    this.words(
-      buf[i]! | (buf[i + 1]! << 8) | (buf[i + 2]! << 16) | (buf[i + 3]! << 24),
-      buf[i + 4]! | (buf[i + 5]! << 8) | (buf[i + 6]! << 16) | (buf[i + 7]! << 24),
-      buf[i + 8]! | (buf[i + 9]! << 8) | (buf[i + 10]! << 16) | (buf[i + 11]! << 24),
-      buf[i + 12]! | (buf[i + 13]! << 8) | (buf[i + 14]! << 16) | (buf[i + 15]! << 24),
-    );
+  /** Takes in all whole blocks of 16 bytes and returns where they end. */
+  #blocks(buf: Uint8Array, start: number, end: number): number {
+    const view = this.#views.of(buf);
+    let at = start;
+    for (; end - at >= 16; at += 16) {
+      this.words(
+        view.getInt32(at, true),
+        view.getInt32(at + 4, true),
+        view.getInt32(at + 8, true),
+        view.getInt32(at + 12, true),
+      );
+    }
+    return at;
+  }
+
+  /** The up to 15 bytes behind the last block and the string's length; both in one block where they have room. */
+  #lastWords(buf: Uint8Array, start: number, bytes: number, length: number): void {
+    const k1 = upToFour(buf, start, bytes);
+    const k2 = upToFour(buf, start + 4, bytes - 4);
+    const k3 = upToFour(buf, start + 8, bytes - 8);
+    if (bytes <= 12) {
+      this.words(k1, k2, k3, length);
+    } else {
+      this.words(k1, k2, k3, upToFour(buf, start + 12, bytes - 12));
+      this.words(0, 0, 0, length);
+    }
   }
 }
 
-function mix(h: number): number {
-  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
-  return h ^ (h >>> 16);
+/** Up to four bytes as a word; none: 0. */
+function upToFour(buf: Uint8Array, at: number, bytes: number): number {
+  if (bytes <= 0) return 0;
+  let word = buf[at]!;
+  if (bytes > 1) word |= buf[at + 1]! << 8;
+  if (bytes > 2) word |= buf[at + 2]! << 16;
+  if (bytes > 3) word |= buf[at + 3]! << 24;
+  return word;
+}
+
+function spread(h: number): number {
+  let x = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35);
+  return x ^ (x >>> 16);
+}
+
+/** Views of the two buffers used last: a walk reads most strings out of two, its window and what it decompresses to. */
+class RecentViews {
+  #first: Uint8Array | undefined;
+  #firstView!: DataView;
+  #second: Uint8Array | undefined;
+  #secondView!: DataView;
+
+  of(buf: Uint8Array): DataView {
+    if (buf === this.#first) return this.#firstView;
+    if (buf === this.#second) return this.#secondView;
+    this.#second = this.#first;
+    this.#secondView = this.#firstView;
+    this.#first = buf;
+    this.#firstView = new DataView(buf.buffer, buf.byteOffset, buf.byteLength);
+    return this.#firstView;
+  }
 }

@@ -4,12 +4,13 @@ import { RdbInspector } from './inspector.ts';
 import type { RdbSource } from './source.ts';
 import { walkRdb } from './walk.ts';
 
-/** Reads a dump once, in this thread: see `inspectRdb`, which does the same in a thread of its own. */
+/** Reads a dump once, in this thread and without a pause: see `inspectRdb`, which gives it a thread of its own. */
 export async function inspectHere(source: RdbSource, options: InspectOptions): Promise<RdbInspection> {
   const sha256 = createHash('sha256');
   const inspector = new RdbInspector(options);
   const walked = await walkRdb(source, inspector, {
     signal: options.signal,
+    blocking: true,
     onBytes: (bytes) => sha256.update(bytes),
     onProgress: (bytes, total) => options.onProgress?.(bytes, total ?? bytes),
   });

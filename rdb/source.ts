@@ -1,4 +1,4 @@
-import { fstat, read } from 'node:fs';
+import { fstat, read, readSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { RewindError } from '../errors/rewind-error.ts';
@@ -15,31 +15,44 @@ export interface OpenSource {
   /** Size of the file in bytes; undefined for a stream. */
   readonly sizeBytes?: number;
   /** Puts the next bytes at the beginning of `room` and answers how many; 0 at the end. */
-  read(room: Uint8Array): Promise<number>;
+  read(room: Uint8Array): number | Promise<number>;
   close(): Promise<void>;
 }
 
-export async function openSource(source: RdbSource): Promise<OpenSource> {
-  if (Symbol.asyncIterator in source) return openStream(source);
-  return openFile(source);
+/** `blocking`: a file is read without going through the event loop, for a thread that does nothing else. */
+export async function openSource(source: RdbSource, blocking = false): Promise<OpenSource> {
+  return Symbol.asyncIterator in source ? openStream(source) : openFile(source, blocking);
 }
 
-async function openFile(file: RdbFile): Promise<OpenSource> {
+async function openFile(file: RdbFile, blocking: boolean): Promise<OpenSource> {
   let handle: FileHandle | undefined;
   let position = 0;
+  let fd = -1;
+  const nextBlock = (room: Uint8Array): number => {
+    try {
+      const bytes = readSync(fd, room, 0, room.length, position);
+      position += bytes;
+      return bytes;
+    } catch (cause) {
+      throw readFailed(cause);
+    }
+  };
+  const nextBlockLater = async (room: Uint8Array): Promise<number> => {
+    try {
+      const { bytesRead } = await readInto(fd, room, 0, room.length, position);
+      position += bytesRead;
+      return bytesRead;
+    } catch (cause) {
+      throw readFailed(cause);
+    }
+  };
   try {
     handle = 'path' in file ? await open(file.path, 'r') : undefined;
-    const fd = 'path' in file ? handle!.fd : file.fd;
+    fd = 'path' in file ? handle!.fd : file.fd;
     const { size } = await statOf(fd);
     return {
       sizeBytes: size,
-      read: async (room) => {
-        const { bytesRead } = await readInto(fd, room, 0, room.length, position).catch((cause) => {
-          throw readFailed(cause);
-        });
-        position += bytesRead;
-        return bytesRead;
-      },
+      read: blocking ? nextBlock : nextBlockLater,
       close: async () => handle?.close(),
     };
   } catch (cause) {

@@ -1,6 +1,6 @@
 import type { Cursor } from './cursor.ts';
 import { decimalText, writeDecimal } from './decimal.ts';
-import { type LzfState, lzfExpand, lzfHistory, lzfLargestRatio, lzfLongestToken } from './lzf.ts';
+import { type LzfState, lzfExpand, lzfHistory, lzfLargestRatio, lzfRoom } from './lzf.ts';
 
 /** Who takes a string's bytes; they are valid only during the call. */
 export interface PieceTarget {
@@ -10,7 +10,7 @@ export interface PieceTarget {
 /** A string of up to this many bytes (and so compressed) comes in one piece; of a longer one no more is held at once. */
 export const pieceBytes = 64 * 1024;
 
-const outputBytes = lzfHistory + pieceBytes + lzfLongestToken;
+const outputBytes = lzfHistory + pieceBytes + lzfRoom;
 
 /**
  * Reads strings as rdb.h encodes them: plain, as an 8-, 16- or 32-bit integer (given as decimal text), or compressed.
@@ -23,6 +23,7 @@ export class StringReader {
   #flushed = 0;
   readonly #lzf: LzfState = { input: 0, output: 0 };
   readonly #output = new Uint8Array(outputBytes);
+  readonly #outputView = new DataView(this.#output.buffer);
 
   /** Hands the next string to `target`, or skips it where that is null. */
   read(c: Cursor, target: PieceTarget | null): void {
@@ -95,7 +96,7 @@ export class StringReader {
       this.#lzf.input = c.pos;
       this.#lzf.output = 0;
       const end = c.pos + compressed;
-      const fits = lzfExpand(this.#lzf, c.buf, end, this.#output, this.#output.length);
+      const fits = lzfExpand(this.#lzf, c.view, end, this.#outputView, outputBytes);
       if (!fits || this.#lzf.input !== end || this.#lzf.output !== expanded) {
         throw c.corrupt('a compressed string does not expand to the length it claims');
       }
@@ -119,7 +120,7 @@ export class StringReader {
       const end = Math.min(c.limit, c.pos + this.#compressedLeft);
       state.input = c.pos;
       const before = state.output;
-      if (!lzfExpand(state, c.buf, end, this.#output, this.#output.length)) {
+      if (!lzfExpand(state, c.view, end, this.#outputView, outputBytes)) {
         throw c.corrupt('a compressed string refers to bytes before its beginning');
       }
       const used = state.input - c.pos;
@@ -132,7 +133,7 @@ export class StringReader {
       if (this.#compressedLeft === 0 && this.#expandedLeft > 0) {
         throw c.corrupt('a compressed string expands to less than it claims');
       }
-      if (state.output > this.#output.length - lzfLongestToken || this.#compressedLeft === 0) {
+      if (state.output > outputBytes - lzfRoom || this.#compressedLeft === 0) {
         target.piece(this.#output, this.#flushed, state.output, this.#compressedLeft === 0);
         const kept = Math.min(lzfHistory, state.output);
         this.#output.copyWithin(0, state.output - kept, state.output);

@@ -8,6 +8,8 @@ export interface WalkOptions {
   /** What may follow the dump's end: nothing (default), or anything, which is then left unread. */
   readonly trailing?: 'error' | 'allowed';
   readonly signal?: AbortSignal;
+  /** Read a file without letting the event loop run: for a thread that does nothing else. */
+  readonly blocking?: boolean;
   /** Called after each block with the bytes read so far, and the file's size where it is known. */
   readonly onProgress?: (bytes: number, total: number | undefined) => void;
   /** Given every byte in order, those behind the dump's end too: for digests of the whole. */
@@ -32,12 +34,13 @@ export interface WalkResult {
  */
 export async function walkRdb(source: RdbSource, visitor: RdbVisitor, options: WalkOptions = {}): Promise<WalkResult> {
   const walker = new RdbWalker(visitor);
-  const opened = await openSource(source);
+  const opened = await openSource(source, options.blocking);
   try {
     while (!walker.done || options.trailing !== 'allowed') {
       if (options.signal?.aborted) throw new RewindError('RDB_CANCELLED', 'reading the dump was cancelled');
       const room = walker.room();
-      const bytes = await opened.read(room);
+      const next = opened.read(room);
+      const bytes = typeof next === 'number' ? next : await next;
       if (bytes === 0) break;
       options.onBytes?.(room.subarray(0, bytes));
       walker.advance(bytes);

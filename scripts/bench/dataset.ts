@@ -45,14 +45,12 @@ export async function fillServer(port: number, options: DatasetOptions): Promise
   const answers = new Answers();
   socket.on('data', (bytes) => answers.take(bytes));
   const closed = once(socket, 'close');
-  let sent = 0;
   let pending: Buffer[] = [];
   let pendingBytes = 0;
   const send = async (args: Argument[]) => {
     const command = encode(args);
     pending.push(command);
     pendingBytes += command.length;
-    sent++;
     if (pendingBytes < sendBytes) return;
     const free = socket.write(Buffer.concat(pending));
     pending = [];
