@@ -4,7 +4,7 @@ export const processErrors = {
   PROGRAM_NOT_FOUND: {
     when: 'A program that was to be started is not there, or may not be executed.',
     safe: 'Nothing was started.',
-    next: 'Run `node scripts/bootstrap/main.mjs --for start`: it finds or fetches every part and says how.',
+    next: 'Correct the path that the message names, or install the program; in a checkout `node scripts/bootstrap/main.mjs --for start` fetches it.',
     retryable: false,
   },
   PROGRAM_NOT_STARTED: {
@@ -16,7 +16,7 @@ export const processErrors = {
   PART_UNAVAILABLE: {
     when: 'A part that the bootstrap has to provide (Temporal, Redis, an S3 server) is not on this machine.',
     safe: 'Nothing was started.',
-    next: 'Run `node scripts/bootstrap/main.mjs --for start` and do what its last lines say.',
+    next: 'In a checkout run `node scripts/bootstrap/main.mjs --for start` and do what its last lines say; elsewhere install the program that the message names.',
     retryable: false,
   },
   STATE_LOCKED: {

@@ -1,13 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RewindError } from '../errors/rewind-error.ts';
+import { findOnPath } from './program-path.ts';
 import { stateFolder } from './state-folder.ts';
 
 /** A real part (a server program) and where the bootstrap found it. */
 export interface FoundPart {
   /** Absolute path of the program; redis-check-rdb lies beside a redis-server. */
   readonly path: string;
-  readonly version: string;
+  /** As the bootstrap read it; absent where no bootstrap ran. */
+  readonly version?: string;
   /** How it was had: `PATH`, or what it was fetched or built from. */
   readonly source: string;
 }
@@ -30,13 +32,22 @@ export function foundParts(): Readonly<Record<string, FoundPart | MissingPart>> 
   }
 }
 
+/** The programs that an installation without a bootstrap (the published package, an image) may have on PATH. */
+const programs: Readonly<Record<string, string>> = { temporal: 'temporal', redis: 'redis-server' };
+
 /**
- * One part that has to be there.
- * @throws RewindError PART_UNAVAILABLE with the bootstrap's own reason
+ * One part that has to be there: as the bootstrap found it; where none ran, the program on PATH.
+ * @throws RewindError PART_UNAVAILABLE with the reason
  */
 export function foundPart(name: string): FoundPart {
   const part = foundParts()[name];
-  if (part === undefined) throw new RewindError('PART_UNAVAILABLE', `${name}: the bootstrap was not asked for it yet`);
-  if ('unavailable' in part) throw new RewindError('PART_UNAVAILABLE', `${name}: ${part.unavailable}`);
-  return part;
+  if (part !== undefined && 'path' in part) return part;
+  if (part !== undefined) throw new RewindError('PART_UNAVAILABLE', `${name}: ${part.unavailable}`);
+  const program = programs[name];
+  const path = program === undefined ? undefined : findOnPath(program, process.env.PATH);
+  if (path !== undefined) return { path, source: 'PATH' };
+  throw new RewindError(
+    'PART_UNAVAILABLE',
+    `${name}: no ${program ?? name} on PATH, and no bootstrap was asked for it`,
+  );
 }
