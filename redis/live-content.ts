@@ -39,12 +39,13 @@ export async function readLiveKey(
   key: Buffer,
   options: DigestOptions = {},
 ): Promise<LiveKey> {
-  await redis.select(db);
-  const type = await redis.type(key);
+  // Sent together, answered in order: one way there and back.
+  const [, type, expiry] = await Promise.all([redis.select(db), redis.type(key), askExpiry(redis, key)]);
   if (type === 'none') return { state: 'absent' };
   const reader = readers[type];
   if (!reader) return { state: 'unsupported', type };
-  const expireAtMs = await expiryOf(redis, key);
+  const expireAt = expiry ?? (await expiryByClock(redis, key));
+  const expireAtMs = expireAt < 0 ? undefined : expireAt;
   const digest = new ContentDigest(options);
   digest.begin(type as 'string' | 'list' | 'set' | 'zset' | 'hash' | 'stream');
   try {
@@ -54,7 +55,8 @@ export async function readLiveKey(
     if ((await redis.exists(key)) === 0) return { state: 'absent' };
     throw error;
   }
-  if (expireAtMs !== undefined && (await redis.exists(key)) === 0) return { state: 'absent' };
+  // A hash goes with the last of its fields, too.
+  if ((expireAtMs !== undefined || type === 'hash') && (await redis.exists(key)) === 0) return { state: 'absent' };
   return {
     state: 'present',
     type,
@@ -72,14 +74,14 @@ async function readString(redis: Redis, key: Buffer, digest: ContentDigest): Pro
   }
 }
 
-/** Unix ms at which the key expires; undefined for never. */
-async function expiryOf(redis: Redis, key: Buffer): Promise<number | undefined> {
-  const at = await redis.call('PEXPIRETIME', key).catch((error: unknown) => {
+/** Unix ms at which the key expires, negative for never; undefined where the server cannot tell (before Redis 7.0). */
+async function askExpiry(redis: Redis, key: Buffer): Promise<number | undefined> {
+  try {
+    return Number(await redis.call('PEXPIRETIME', key));
+  } catch (error) {
     if (/unknown command/i.test(String(error))) return undefined;
     throw error;
-  });
-  const expireAt = at === undefined ? await expiryByClock(redis, key) : Number(at);
-  return expireAt < 0 ? undefined : expireAt;
+  }
 }
 
 /**
