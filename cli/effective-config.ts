@@ -42,7 +42,7 @@ export function withEmbedded(config: LoadedConfig, home: string, embedded: Embed
   return {
     config: empty && embedded.demo ? addInstance(config, DEMO, { url: embedded.demo.url }) : config,
     home,
-    temporal: config.temporal ?? embedded.temporal ?? {},
+    temporal: config.temporal ?? (embedded.temporal ? { ...embedded.temporal, embedded: true } : {}),
     embedded,
   };
 }

@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises';
+import { instancesInForce } from '../policy/instance-policy.ts';
 import { foundPart } from '../process/found-parts.ts';
 import type { LeashedProcess } from '../process/leash.ts';
 import { endWithParent } from '../process/parent-watch.ts';
@@ -50,7 +51,7 @@ export async function up(context: CliContext, options: { once?: boolean }): Prom
 
     let exit: ExitCode = 0;
     const backups = [];
-    for (const instance of Object.keys(effective.config.instances)) {
+    for (const instance of instancesInForce(effective.config)) {
       try {
         const result = await runBackup(client, instance, context.output, signal);
         backups.push(result);
@@ -124,7 +125,7 @@ async function startRoles(context: CliContext, effective: EffectiveConfig, runni
 }
 
 function sayWhatNext(context: CliContext, { config, embedded }: EffectiveConfig): void {
-  const [first = DEMO] = Object.keys(config.instances);
+  const [first = DEMO] = instancesInForce(config);
   if (embedded.temporal) context.output.log(`Temporal UI: ${embedded.temporal.ui}`);
   context.output.log(`next: npx rewind backups ${first}`);
 }

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Worker } from '@temporalio/worker';
+import { instancesInForce } from '../policy/instance-policy.ts';
 import { foundPart } from '../process/found-parts.ts';
 import { endWithParent } from '../process/parent-watch.ts';
 import { hostWorker } from '../workers/host.ts';
@@ -37,7 +38,7 @@ export async function worker(context: CliContext, options: { role: Role; instanc
     workers.push(await sandboxWorker(settings, config.sandbox.servers ?? [foundPart('redis').path]));
   }
   if (options.role === 'host') {
-    for (const instance of options.instance ?? Object.keys(config.instances)) {
+    for (const instance of options.instance ?? instancesInForce(config)) {
       workers.push(await hostWorker(settings, instance));
     }
   }
