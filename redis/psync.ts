@@ -49,6 +49,9 @@ const ackEveryMs = 1_000;
  * its side after the last byte, and an acknowledgement that arrives after that would make its kernel throw away what is
  * still on the way. Without it (older servers) `REPLCONF ACK 0` once a second keeps the link, and counts for no WAIT.
  *
+ * For `min-replicas-to-write` it counts as a replica only without `rdb-only`, and with Redis 6.2 between the end of a
+ * diskless save and the last byte.
+ *
  * A server that had no replica starts a backlog (`repl-backlog-size`) and takes a new replication id, as for any replica.
  *
  * @throws REDIS_UNREACHABLE, REDIS_REFUSED_LOGIN, REDIS_LOADING, REDIS_REPLICA_NOT_IN_SYNC, REDIS_REPLICATION_FORBIDDEN,
