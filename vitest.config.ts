@@ -7,7 +7,7 @@ export default defineConfig({
     // Tests start processes, and Temporal's worker is a native addon: both want processes of their own.
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 60_000,
+    testTimeout: 180_000,
     hookTimeout: 120_000,
     teardownTimeout: 30_000,
     projects: [

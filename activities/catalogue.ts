@@ -1,7 +1,6 @@
 import type { InstanceContext } from '../backup/instance-context.ts';
-import { type PublishRequest, publishBackup } from '../backup/publish.ts';
+import { type PublishedBackup, type PublishRequest, publishBackup } from '../backup/publish.ts';
 import type { BackupSubject } from '../backup/subject.ts';
-import type { BackupEntry } from '../repository/catalogue.ts';
 import { runStep } from './step.ts';
 
 export type { PublishRequest };
@@ -10,7 +9,7 @@ export type { PublishRequest };
 export function catalogueActivities(contextOf: (subject: BackupSubject) => Promise<InstanceContext>) {
   return {
     /** Judges the checks and writes the manifest, last of all: a directory without one is not a backup. */
-    publish: (request: PublishRequest): Promise<BackupEntry> =>
+    publish: (request: PublishRequest): Promise<PublishedBackup> =>
       runStep(async () => publishBackup(await contextOf(request.subject), request)),
   };
 }

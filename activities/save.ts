@@ -1,4 +1,3 @@
-import { checkIdentity } from '../backup/identity-check.ts';
 import type { InstanceContext } from '../backup/instance-context.ts';
 import { type PreflightReport, preflight } from '../backup/preflight.ts';
 import type { BackupSubject } from '../backup/subject.ts';
@@ -14,9 +13,7 @@ export function saveActivities(contextOf: (subject: BackupSubject) => Promise<In
     preflight: (subject: BackupSubject): Promise<PreflightReport> =>
       runStep(async () => {
         const context = await contextOf(subject);
-        const report = await withRedis(context.target, (redis) => preflight(redis, context.policy));
-        await checkIdentity(context, report.replicationIds);
-        return report;
+        return withRedis(context.target, (redis) => preflight(redis, context));
       }),
 
     /** Asks Redis for a save; a repetition after a crash finds the save that it asked for before. */

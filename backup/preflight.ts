@@ -5,6 +5,8 @@ import { RewindError } from '../errors/rewind-error.ts';
 import type { InstancePolicy } from '../policy/instance-policy.ts';
 import { type Info, infoNumber, keysOf, readInfo, redisTimeMs, serverVersion } from '../redis/info.ts';
 import { judgeTopology, readTopology } from '../redis/topology.ts';
+import { checkIdentity } from './identity-check.ts';
+import type { InstanceContext } from './instance-context.ts';
 
 /** What preflight found, and how the dump will be had. */
 export interface PreflightReport {
@@ -14,6 +16,8 @@ export interface PreflightReport {
   readonly server: { readonly name: 'redis' | 'valkey'; readonly version: string; readonly runId: string };
   readonly role: 'primary' | 'replica';
   readonly replicationIds: readonly string[];
+  /** Of the instance, as the repository has it. */
+  readonly identity: string;
   readonly dump?: { readonly dir: string; readonly dbfilename: string };
   /** Live, and so only a hint: it may swing by the second. */
   readonly keys: number;
@@ -30,7 +34,8 @@ const CLOCK_SKEW_MS = 60_000;
  *
  * @throws PREFLIGHT_REFUSED with the reason
  */
-export async function preflight(redis: Redis, policy: InstancePolicy): Promise<PreflightReport> {
+export async function preflight(redis: Redis, context: InstanceContext): Promise<PreflightReport> {
+  const { policy } = context;
   const info = await readInfo(redis, 'everything');
   const topology = await readTopology(redis);
   const findings: string[] = [];
@@ -49,11 +54,16 @@ export async function preflight(redis: Redis, policy: InstancePolicy): Promise<P
       `Redis' clock and the agent's differ by ${Math.round(skew / 1000)} s; times are given by Redis' clock.`,
     );
   }
+  const replicationIds = [info.master_replid, info.master_replid2].filter(
+    (id) => id !== undefined && !/^0+$/.test(id),
+  ) as string[];
+  const identity = await checkIdentity(context, replicationIds);
   return {
     ...source,
     server: { ...serverVersion(info), runId: info.run_id ?? '' },
     role: topology.role,
-    replicationIds: [info.master_replid, info.master_replid2].filter((id): id is string => !!id && !/^0+$/.test(id)),
+    replicationIds,
+    identity,
     keys: keysOf(info),
     usedMemoryBytes: infoNumber(info, 'used_memory') ?? 0,
     findings,

@@ -1,5 +1,6 @@
-import type { BackupEntry } from '../repository/catalogue.ts';
-import { listBackups, publishManifest } from '../repository/catalogue.ts';
+import { type BackupEntry, listBackups } from '../repository/catalogue.ts';
+import type { Manifest, Verification } from '../repository/manifest.ts';
+import { publishManifest, quarantine } from '../repository/publish.ts';
 import type { Check } from '../sandbox/check.ts';
 import type { DumpFacts } from '../sandbox/dump-facts.ts';
 import type { ProofReport } from '../sandbox/prove.ts';
@@ -22,20 +23,72 @@ export interface PublishRequest {
   readonly proof: ProofReport;
 }
 
-export async function publishBackup(context: InstanceContext, request: PublishRequest): Promise<BackupEntry> {
-  const { subject, dump } = request;
-  const previous = (await listBackups(context.repository, subject.instance)).find(
-    ({ state, id }) => state === 'verified' && id !== subject.backupId,
-  );
-  const verdict = judge(dump.checks, dump.facts.keys, previous?.keys, context.policy.backup.flagBelow);
-  const entry: BackupEntry = {
-    id: subject.backupId,
-    time: new Date(dump.save.startedAt * 1000).toISOString(),
-    tier: subject.tier,
-    sizeBytes: dump.facts.sizeBytes,
-    keys: dump.facts.keys,
-    ...verdict,
-  };
-  await publishManifest(context.repository, subject.instance, entry, request);
-  return entry;
+/** What later readers of the catalogue are shown; the manifest has the rest. */
+export type PublishedBackup = Pick<
+  BackupEntry,
+  'id' | 'time' | 'tier' | 'sizeBytes' | 'keys' | 'state' | 'reason' | 'flagged'
+>;
+
+/**
+ * Judges a backup by its checks and writes its manifest; one that a check contradicted goes under `failed/`.
+ * Doing it again gives the manifest that stands.
+ */
+export async function publishBackup(context: InstanceContext, request: PublishRequest): Promise<PublishedBackup> {
+  const { subject, dump, proof } = request;
+  const earlier = await listBackups(context.repository, subject.instance);
+  const previous = earlier.find(({ state, id }) => state === 'verified' && id !== subject.backupId);
+  const checks = [...dump.checks, ...proof.checks];
+  const verdict = judge(checks, dump.facts.keys, previous?.keys, context.policy.backup.flagBelow);
+  const manifest = { ...manifestOf(request, checks), ...verdict };
+  const { id, time, tier, sizeBytes, keys, state, reason, flagged } = await (verdict.state === 'failed'
+    ? quarantine(context.repository, manifest)
+    : publishManifest(context.repository, manifest));
+  return { id, time, tier, sizeBytes, keys, state, reason, flagged };
 }
+
+function manifestOf(
+  { subject, preflight, dump, proof }: PublishRequest,
+  checks: readonly Check[],
+): Omit<Manifest, 'state'> {
+  const { facts, object, save } = dump;
+  return {
+    formatVersion: 1,
+    instance: subject.instance,
+    tier: subject.tier,
+    backupId: subject.backupId,
+    server: { ...preflight.server, identity: preflight.identity },
+    rdb: { magic: facts.magic, version: facts.rdbVersion },
+    source: preflight.source,
+    // The dump's own second: what was written before it is in there.
+    save: { startedAt: isoTime(facts.ctime ?? save.startedAt), endedAt: isoTime(save.endedAt) },
+    replication: { id: facts.replicationId, offset: facts.replicationOffset },
+    dump: {
+      file: 'dump.rdb',
+      sizeBytes: facts.sizeBytes,
+      sha256: facts.sha256,
+      compression: 'none',
+      encryption: object.dump.encryption,
+      storeChecksum: object.dump.checksum ?? null,
+    },
+    serverFile: { file: 'server.json', sizeBytes: object.serverJson.sizeBytes },
+    keys: { total: facts.keys, withExpiry: facts.keysWithExpiry, byDatabase: facts.keysByDatabase },
+    functionLibraries: facts.functionLibraries,
+    modules: [...facts.modules],
+    verifications: checks.map((check) => verificationOf(check)),
+    proof: proof.load && {
+      downloadMs: proof.downloadMs ?? 0,
+      loadMs: proof.load.loadMs,
+      server: proof.server as { name: string; version: string },
+    },
+  };
+}
+
+export const verificationOf = ({ name, result, detail, figures }: Check): Verification => ({
+  name,
+  result,
+  detail,
+  figures,
+  time: new Date().toISOString(),
+});
+
+const isoTime = (seconds: number): string => new Date(seconds * 1000).toISOString();

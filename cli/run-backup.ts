@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { type Client, WorkflowFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
+import type { PublishedBackup } from '../backup/publish.ts';
 import { type ErrorCode, errorCatalogue } from '../errors/catalogue.ts';
 import { RewindError } from '../errors/rewind-error.ts';
-import type { BackupEntry } from '../repository/catalogue.ts';
 import type { ScheduledBackupResult } from '../workflows/scheduled-backup.ts';
 import { searchAttributes } from '../workflows/search-attributes.ts';
 import { followRun } from './follow-run.ts';
@@ -44,7 +44,7 @@ export function rewindErrorOf(error: WorkflowFailedError): Error {
 }
 
 /** The line that a person waits for. */
-export function sentenceOfBackup(backup: BackupEntry): string {
+export function sentenceOfBackup(backup: PublishedBackup): string {
   const why = backup.reason ? ` (${backup.reason})` : '';
   const flag = backup.flagged ? `\n  FLAGGED: ${backup.flagged}` : '';
   return `backup ${backup.id} ${backup.state}: ${backup.keys} keys${why}${flag}`;

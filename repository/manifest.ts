@@ -35,6 +35,13 @@ export const verificationSchema = z.object({
 });
 export const verificationsSchema = z.array(verificationSchema).max(CHECKS);
 
+/** Measured while it was proven, in milliseconds: what a restore by a load takes here. */
+const proof = z.object({
+  downloadMs: count,
+  loadMs: count,
+  server: z.object({ name: word, version: z.string().max(64) }),
+});
+
 const state = z.enum(['verified', 'unproven', 'failed']);
 
 /** docs/FORMAT.md describes each field. Fields that are not known here are ignored. */
@@ -80,6 +87,8 @@ export const manifestSchema = z.object({
   reason: sentence.optional(),
   flagged: sentence.optional(),
   verifications: verificationsSchema,
+  /** Absent where it was not loaded. */
+  proof: proof.optional(),
   writtenBy: z.object({ version: z.string().max(64) }).optional(),
 });
 
@@ -94,6 +103,7 @@ export const laterProofSchema = z.object({
   state,
   reason: sentence.optional(),
   verifications: verificationsSchema,
+  proof: proof.optional(),
 });
 export type LaterProof = z.output<typeof laterProofSchema>;
 

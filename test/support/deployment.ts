@@ -17,6 +17,7 @@ import type { ConfigInput } from '../../config/schema.ts';
 import type { Role } from '../../workers/role.ts';
 import type { ScheduledBackupResult } from '../../workflows/scheduled-backup.ts';
 import { searchAttributes } from '../../workflows/search-attributes.ts';
+import { redisBinary } from './servers.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 const cli = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
@@ -55,7 +56,7 @@ export async function startDeployment(options: {
   const folder = await temporaryFolder('deployment');
   const temporal = { address: options.temporal.address, namespace: client.options.namespace };
   const configPath = join(folder.path, 'rewind.yaml');
-  await writeFile(configPath, stringify({ timeouts: shortTimeouts, ...options.config, temporal }));
+  await writeFile(configPath, stringify({ timeouts: shortTimeouts, sandbox: { servers: [redisBinary()] }, ...options.config, temporal }));
   const env = { ...process.env, ...options.env, REWIND_CONFIG: configPath };
   const running = new Map<Role, ChildProcess>();
   const homes = new Map(roles.map((role) => [role, join(folder.path, `machine-of-${role}`)]));
