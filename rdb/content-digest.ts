@@ -1,5 +1,5 @@
 import { Hash128 } from './hash128.ts';
-import type { RdbType } from './types.ts';
+import type { DecodedType } from './types.ts';
 import type { ConsumerInfo, GroupInfo, StreamId, StreamInfo, ValueSink } from './value-sink.ts';
 
 /**
@@ -35,14 +35,13 @@ const tag = {
   key: 14,
 } as const;
 
-const typeNumber: Readonly<Record<RdbType, number>> = {
+const typeNumber: Readonly<Record<DecodedType, number>> = {
   string: 1,
   list: 2,
   set: 3,
   zset: 4,
   hash: 5,
   stream: 6,
-  module: 7,
 };
 
 const scratch = new DataView(new ArrayBuffer(16));
@@ -70,7 +69,7 @@ const scratch = new DataView(new ArrayBuffer(16));
 export class ContentDigest implements ValueSink {
   readonly #aliveAt: number;
   #detail: StreamDetail;
-  #type: RdbType = 'string';
+  #type: DecodedType = 'string';
   readonly #hash = new Hash128();
   /** The sum, each lane modulo 2^32. */
   #sum0 = 0;
@@ -93,7 +92,7 @@ export class ContentDigest implements ValueSink {
   }
 
   /** Begins the next key. */
-  begin(type: RdbType, streamDetail: StreamDetail = this.#detail): void {
+  begin(type: DecodedType, streamDetail: StreamDetail = this.#detail): void {
     this.#type = type;
     this.#detail = streamDetail;
     this.#sum0 = 0;

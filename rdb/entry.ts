@@ -13,11 +13,13 @@ export class RdbEntry {
   frequency = -1;
   /** Offset of the record's first byte: its expiry's, idle time's or frequency's opcode, else the type byte. */
   start = 0;
+  /** Offset of what modules keep beside the key, which goes up to `typeAt`; -1 where there is nothing. */
+  metaAt = -1;
   /** Offset of the type byte; the key follows it. */
   typeAt = 0;
   /**
    * Offset of the value's first byte, behind the key. The body of a RESTORE payload is the type byte and the bytes
-   * [valueStart, end).
+   * [valueStart, end); before them [metaAt, typeAt) where there is such.
    */
   valueStart = 0;
   /** Offset behind the value's last byte; known in `keyEnd`. */

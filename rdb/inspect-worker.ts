@@ -1,17 +1,18 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { RewindError } from '../errors/rewind-error.ts';
 import type { InspectMessage, InspectTask } from './inspect.ts';
-import { inspectHere } from './inspect-file.ts';
+import { inspectHere } from './inspect-here.ts';
+import { receiveChunks } from './thread-chunks.ts';
 
 /** The thread behind `inspectRdb`: one dump, then it ends. */
 const progressEveryMs = 200;
 
-const { file, options } = workerData as InspectTask;
+const { source, options } = workerData as InspectTask;
 const send = (message: InspectMessage) => parentPort!.postMessage(message);
 let lastProgress = Number.NEGATIVE_INFINITY;
 
 try {
-  const done = await inspectHere(file, {
+  const done = await inspectHere('port' in source ? receiveChunks(source.port) : source, {
     ...options,
     onProgress: (bytes, total) => {
       const now = performance.now();

@@ -1,6 +1,6 @@
 import type { StreamDetail } from './content-digest.ts';
 import type { RdbMagic } from './magic.ts';
-import type { RdbType } from './types.ts';
+import type { DecodedType } from './types.ts';
 
 /** What one database of the dump holds. */
 export interface DatabaseCount {
@@ -21,7 +21,7 @@ export interface DatabaseCount {
 export interface SampledKey {
   readonly db: number;
   readonly key: Buffer;
-  readonly type: RdbType;
+  readonly type: DecodedType;
   /** The type byte in the dump. */
   readonly typeCode: number;
   /** Unix time in milliseconds; absent: never. */
@@ -35,7 +35,7 @@ export interface SampledKey {
   readonly end: number;
 }
 
-/** A value that was walked but whose content cannot be compared (modules), or that could not be decoded. */
+/** A value that was walked but whose content is not decoded: a module's, an array. */
 export interface Undecodable {
   readonly type: string;
   readonly typeCode: number;

@@ -11,6 +11,7 @@ import type {
 } from './inspection.ts';
 import { Reservoir } from './reservoir.ts';
 import type { PieceTarget } from './string-reader.ts';
+import { type DecodedType, isDecoded } from './types.ts';
 import type { ValueSink } from './value-sink.ts';
 import { moduleTypeName } from './values/module.ts';
 import type { RdbVisitor } from './visitor.ts';
@@ -89,7 +90,7 @@ export class RdbInspector implements RdbVisitor {
   }
 
   key(entry: RdbEntry): ValueSink | null {
-    if (entry.type === 'module') return null;
+    if (!isDecoded(entry.type)) return null;
     this.#slot = this.#offer(entry);
     if (this.#slot < 0 && !this.#decodeAll) return null;
     if (this.#slot >= 0) this.#sampledKey = entry.copyKey();
@@ -113,11 +114,10 @@ export class RdbInspector implements RdbVisitor {
       this.#largestValueBytes = bytes;
       this.#largestKeyOffset = entry.start;
     }
-    if (entry.type === 'module') {
-      this.#moduleKey(entry);
-      return;
-    }
-    this.#types.set(entry.type, (this.#types.get(entry.type) ?? 0) + 1);
+    const name = entry.type === 'module' ? moduleTypeName(entry.moduleId) : entry.type;
+    this.#types.set(name, (this.#types.get(name) ?? 0) + 1);
+    if (entry.type === 'module') this.#module(name).keys++;
+    if (!isDecoded(entry.type)) this.#passedOver(entry, name);
     if (this.#slot >= 0) this.#keep(entry);
   }
 
@@ -154,7 +154,7 @@ export class RdbInspector implements RdbVisitor {
     this.#sample!.put(this.#slot, {
       db: entry.db,
       key: this.#sampledKey,
-      type: entry.type,
+      type: entry.type as DecodedType,
       typeCode: entry.typeCode,
       ...(entry.expireAtMs < 0 ? {} : { expireAtMs: entry.expireAtMs }),
       digest: this.#digest.end(entry.expireAtMs),
@@ -165,10 +165,7 @@ export class RdbInspector implements RdbVisitor {
     this.#slot = -1;
   }
 
-  #moduleKey(entry: RdbEntry): void {
-    const name = moduleTypeName(entry.moduleId);
-    this.#module(name).keys++;
-    this.#types.set(name, (this.#types.get(name) ?? 0) + 1);
+  #passedOver(entry: RdbEntry, name: string): void {
     this.#undecodableCount++;
     if (this.#undecodable.length < listedUndecodable) {
       this.#undecodable.push({ type: name, typeCode: entry.typeCode, offset: entry.start });
@@ -188,7 +185,7 @@ export class RdbInspector implements RdbVisitor {
   }
 }
 
-/** The types that hold streams: 15, 19 and 21. */
+/** The types that hold streams: 15, 19, and 21 and newer. */
 function streamDetail(typeCode: number): StreamDetail {
   if (typeCode === 15) return 1;
   return typeCode === 19 ? 2 : 3;

@@ -1,13 +1,16 @@
 /**
  * Bytes that stand where a key's type would stand and say something else (rdb.h of Redis 8.2 and of Valkey 9; defines.h
- * of librdb). 243 means this in dumps of VALKEY only.
+ * of librdb).
  */
 export const opcode = {
   /** Redis Enterprise and Redis Cloud: a length, before a key. */
   ramLru: 107,
   /** Redis Enterprise and Redis Cloud: a slot's number. */
   slotNumber: 121,
+  /** In dumps of VALKEY: slots that are being imported. */
   slotImport: 243,
+  /** In dumps of REDIS, since version 13: what modules keep beside a key (keymeta.c). */
+  keyMeta: 243,
   slotInfo: 244,
   function2: 245,
   functionPreGa: 246,
@@ -27,3 +30,5 @@ export const moduleOpcode = { eof: 0, sint: 1, uint: 2, float: 3, double: 4, str
 
 /** The first version that ends with a CRC-64. */
 export const firstVersionWithChecksum = 5;
+/** The first version of REDIS that may have metadata before a key. */
+export const firstVersionWithKeyMeta = 13;

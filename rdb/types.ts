@@ -1,7 +1,10 @@
 import type { RdbMagic } from './magic.ts';
 
 /** What the command TYPE answers; `module` stands for whatever a module calls its type. */
-export type RdbType = 'string' | 'list' | 'set' | 'zset' | 'hash' | 'stream' | 'module';
+export type RdbType = DecodedType | 'array' | 'module';
+
+/** Types whose content is decoded. Of the others only the length is found. */
+export type DecodedType = 'string' | 'list' | 'set' | 'zset' | 'hash' | 'stream';
 
 /** How a value stands in the dump: rdb.h's names without RDB_TYPE_. */
 export interface RdbTypeInfo {
@@ -38,30 +41,36 @@ const redisOnly: readonly RdbTypeInfo[] = [
   { code: 23, name: 'HASH_LISTPACK_EX_PRE_GA', type: 'hash' },
   { code: 24, name: 'HASH_METADATA', type: 'hash' },
   { code: 25, name: 'HASH_LISTPACK_EX', type: 'hash' },
+  { code: 26, name: 'STREAM_LISTPACKS_4', type: 'stream' },
+  { code: 27, name: 'STREAM_LISTPACKS_5', type: 'stream' },
+  { code: 28, name: 'ARRAY', type: 'array' },
 ];
 
 const valkeyOnly: readonly RdbTypeInfo[] = [{ code: 22, name: 'HASH_2', type: 'hash' }];
 
-/** Types whose length cannot be found: named, so that an error can name them (rdb.h of later versions). */
+/** Types and opcodes whose length is not known here: named, so that an error can name them (rdb.h of later versions). */
 const unreadable: Readonly<Record<RdbMagic, Readonly<Record<number, string>>>> = {
   REDIS: {
     6: 'MODULE_PRE_GA',
-    26: 'STREAM_LISTPACKS_4',
-    27: 'STREAM_LISTPACKS_5',
-    28: 'ARRAY',
     29: 'HASH_TMPL_LP',
     30: 'HASH_TMPL_LP_REF',
     31: 'HASH_TMPL_ARRAY',
     32: 'HASH_TMPL_ARRAY_REF',
     33: 'GCRA',
+    242: 'opcode HASH_TEMPLATES',
+    246: 'opcode FUNCTION_PRE_GA',
   },
-  VALKEY: { 6: 'MODULE_PRE_GA', 23: 'PATH_HASH' },
+  VALKEY: { 6: 'MODULE_PRE_GA', 23: 'PATH_HASH', 242: 'opcode UPDATE', 246: 'opcode FUNCTION_PRE_GA' },
 };
 
 /** The types that a dump of this family may hold, by their code. */
 export function typesOf(magic: RdbMagic): ReadonlyMap<number, RdbTypeInfo> {
   const all = [...shared, ...(magic === 'REDIS' ? redisOnly : valkeyOnly)];
   return new Map(all.map((info) => [info.code, info]));
+}
+
+export function isDecoded(type: RdbType): type is DecodedType {
+  return type !== 'module' && type !== 'array';
 }
 
 /** A name for a type byte that is none of `typesOf`, for errors. */

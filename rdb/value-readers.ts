@@ -5,11 +5,12 @@ import { Listpack } from './listpack.ts';
 import type { RdbMagic } from './magic.ts';
 import { StreamNode } from './stream-node.ts';
 import type { StringReader } from './string-reader.ts';
+import { ArrayValue } from './values/array.ts';
 import { HashValue } from './values/hash.ts';
 import type { ModuleValue } from './values/module.ts';
 import { PackedValue } from './values/packed.ts';
 import { QuicklistValue } from './values/quicklist.ts';
-import { StreamValue } from './values/stream.ts';
+import { type StreamForm, StreamValue } from './values/stream.ts';
 import { StringValue } from './values/string.ts';
 import { StringsValue } from './values/strings.ts';
 import type { ValueReader } from './values/value-reader.ts';
@@ -26,7 +27,7 @@ export function valueReaders(magic: RdbMagic, strings: StringReader, module: Mod
   const scored = new ScoredElements();
   const node = new StreamNode();
   const nodeListpack = new Listpack(node);
-  const streams = ([1, 2, 3] as const).map((detail) => new StreamValue(strings, blobs, nodeListpack, node, detail));
+  const stream = (form: StreamForm) => new StreamValue(strings, blobs, nodeListpack, node, form);
   const readers: (ValueReader | undefined)[] = [];
   readers[0] = new StringValue(strings);
   readers[1] = new StringsValue(strings);
@@ -41,13 +42,13 @@ export function valueReaders(magic: RdbMagic, strings: StringReader, module: Mod
   readers[12] = new PackedValue(blobs, new Ziplist(scored), scored);
   readers[13] = new PackedValue(blobs, new Ziplist(pairs), pairs);
   readers[14] = new QuicklistValue(strings, blobs, new Ziplist(single), single, false);
-  readers[15] = streams[0];
+  readers[15] = stream(1);
   readers[16] = new PackedValue(blobs, new Listpack(pairs), pairs);
   readers[17] = new PackedValue(blobs, new Listpack(scored), scored);
   readers[18] = new QuicklistValue(strings, blobs, new Listpack(single), single, true);
-  readers[19] = streams[1];
+  readers[19] = stream(2);
   readers[20] = new PackedValue(blobs, new Listpack(single), single);
-  readers[21] = streams[2];
+  readers[21] = stream(3);
   if (magic === 'VALKEY') {
     readers[22] = new HashValue(strings, 'last');
   } else {
@@ -55,6 +56,9 @@ export function valueReaders(magic: RdbMagic, strings: StringReader, module: Mod
     readers[23] = new PackedValue(blobs, new Listpack(triples), triples);
     readers[24] = new HashValue(strings, 'relative-first');
     readers[25] = new PackedValue(blobs, new Listpack(triples), triples, 8);
+    readers[26] = stream(4);
+    readers[27] = stream(5);
+    readers[28] = new ArrayValue(strings);
   }
   return readers;
 }

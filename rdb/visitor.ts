@@ -15,7 +15,7 @@ export interface RdbVisitor {
   functionEnd?(): void;
   /** Data of a module that belongs to no key, by the name of the module's type. */
   moduleAux?(name: string): void;
-  /** A key; whoever wants its value decoded answers with a sink. Modules' values are never decoded. */
+  /** A key; whoever wants its value decoded answers with a sink. Only where `isDecoded(entry.type)`: else answer null. */
   key?(entry: RdbEntry): ValueSink | null;
   /** Its value is read: `entry.end` is known, the key's bytes are gone. */
   keyEnd?(entry: RdbEntry): void;

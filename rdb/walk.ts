@@ -28,6 +28,9 @@ export interface WalkResult {
  * Walks a dump of any size in fixed memory and tells the visitor what it holds. Works block by block: between two
  * blocks (256 KiB, about a millisecond) the event loop runs.
  *
+ * A type that is not known ends the walk, but the rest is still read, to say whether the checksum is right
+ * (`details.crc`: ok, disabled, wrong), unless something else may follow the dump.
+ *
  * @throws RewindError RDB_NOT_A_DUMP, RDB_VERSION_UNKNOWN, RDB_TYPE_UNKNOWN, RDB_TRUNCATED, RDB_CORRUPT,
  *   RDB_CHECKSUM_WRONG, RDB_TRAILING_BYTES, RDB_STRING_TOO_LONG with the byte offset in `details.offset`;
  *   RDB_READ_FAILED, RDB_CANCELLED
@@ -35,6 +38,7 @@ export interface WalkResult {
 export async function walkRdb(source: RdbSource, visitor: RdbVisitor, options: WalkOptions = {}): Promise<WalkResult> {
   const walker = new RdbWalker(visitor);
   const opened = await openSource(source, options.blocking);
+  let unknown: RewindError | undefined;
   try {
     while (!walker.done || options.trailing !== 'allowed') {
       if (options.signal?.aborted) throw new RewindError('RDB_CANCELLED', 'reading the dump was cancelled');
@@ -43,13 +47,37 @@ export async function walkRdb(source: RdbSource, visitor: RdbVisitor, options: W
       const bytes = typeof next === 'number' ? next : await next;
       if (bytes === 0) break;
       options.onBytes?.(room.subarray(0, bytes));
-      walker.advance(bytes);
+      try {
+        walker.advance(bytes);
+      } catch (error) {
+        if (!isUnknown(error) || options.trailing === 'allowed') throw error;
+        unknown = error;
+        walker.sumOnly();
+      }
       options.onProgress?.(walker.pushed, opened.sizeBytes);
       if (options.trailing !== 'allowed') walker.refuseTrailing();
     }
-    walker.finish();
+    if (unknown === undefined) walker.finish();
+    else throw whetherDamaged(unknown, walker.checksumOfAll());
   } finally {
     await opened.close();
   }
   return { magic: walker.magic, version: walker.version, end: walker.offset, crc: walker.crc };
+}
+
+/** A type or a version that this reader does not know: not necessarily damage. */
+export function isUnknown(error: unknown): error is RewindError {
+  return error instanceof RewindError && (error.code === 'RDB_TYPE_UNKNOWN' || error.code === 'RDB_VERSION_UNKNOWN');
+}
+
+/**
+ * A type that is not known is a newer server's or it is damage: the checksum of the whole file tells, as far as the
+ * version is known to have one.
+ */
+function whetherDamaged(unknown: RewindError, crc: 'ok' | 'disabled' | 'wrong'): RewindError {
+  const damaged = unknown.code === 'RDB_TYPE_UNKNOWN' && crc === 'wrong';
+  const message = damaged ? `${unknown.message}; and the dump's CRC-64 does not fit its bytes` : unknown.message;
+  return new RewindError(damaged ? 'RDB_CHECKSUM_WRONG' : unknown.code, message, {
+    details: { ...unknown.details, crc },
+  });
 }

@@ -4,9 +4,9 @@ import { Crc64 } from './crc64.ts';
 import { Cursor, needMore } from './cursor.ts';
 import { RdbEntry } from './entry.ts';
 import { headerBytes, newestVersion, parseHeader, type RdbMagic } from './magic.ts';
-import { firstVersionWithChecksum, moduleOpcode, opcode } from './opcodes.ts';
+import { firstVersionWithChecksum, firstVersionWithKeyMeta, moduleOpcode, opcode } from './opcodes.ts';
 import { type PieceTarget, pieceBytes, StringReader } from './string-reader.ts';
-import { type RdbTypeInfo, typesOf, unknownTypeName } from './types.ts';
+import { isDecoded, type RdbTypeInfo, typesOf, unknownTypeName } from './types.ts';
 import { valueReaders } from './value-readers.ts';
 import { ModuleValue, moduleTypeName } from './values/module.ts';
 import type { ValueReader } from './values/value-reader.ts';
@@ -21,6 +21,7 @@ const longestKey = 512 * 1024 * 1024;
 const longestAux = 1024 * 1024;
 /** Before Redis 7, dumps carry the bodies of cached scripts as auxiliary fields: they are passed over. */
 const scriptAux = 'lua';
+const checksumBytes = 8;
 
 type Phase =
   | 'header'
@@ -33,7 +34,9 @@ type Phase =
   | 'module-aux'
   | 'slot-import'
   | 'slot-ranges'
+  | 'key-meta'
   | 'footer'
+  | 'sum-only'
   | 'done';
 
 /**
@@ -62,6 +65,8 @@ export class RdbWalker {
   #functionCode: PieceTarget | null = null;
   #recordStart = -1;
   #slotRanges = 0;
+  #metaLeft = 0;
+  #inMeta = false;
   /** The window holds bytes [#from, #to) that are not read yet; bytes before #summed are in the checksum. */
   #from = 0;
   #to = 0;
@@ -101,6 +106,10 @@ export class RdbWalker {
   advance(bytes: number): void {
     this.#to += bytes;
     if (this.done) return;
+    if (this.#phase === 'sum-only') {
+      this.#sum(Math.max(this.#from, this.#to - checksumBytes));
+      return;
+    }
     const c = this.#cursor;
     c.show(this.#window, this.#from, this.#to, this.#base);
     try {
@@ -109,7 +118,7 @@ export class RdbWalker {
       if (error !== needMore) throw error;
       c.pos = c.mark;
     }
-    if (this.#phase !== 'done' && this.#phase !== 'footer') this.#sum(c.pos);
+    if (!this.done && this.#phase !== 'footer') this.#sum(c.pos);
     this.#from = c.pos;
   }
 
@@ -119,6 +128,22 @@ export class RdbWalker {
     throw new RewindError('RDB_TRAILING_BYTES', `bytes follow the end of the dump at byte ${this.offset}`, {
       details: { offset: this.offset },
     });
+  }
+
+  /** Gives up to understand the dump; what is pushed from now on, and what lies in the room, is only summed. */
+  sumOnly(): void {
+    this.#phase = 'sum-only';
+    this.advance(0);
+  }
+
+  /** After `sumOnly`, when all was pushed: the last eight bytes against the CRC-64 of all before them. */
+  checksumOfAll(): 'ok' | 'disabled' | 'wrong' {
+    const c = this.#cursor;
+    c.show(this.#window, this.#from, this.#to, this.#base);
+    if (this.#to - this.#from < checksumBytes) return 'wrong';
+    const written = c.u64le();
+    if (written === 0n) return 'disabled';
+    return written === this.#crc.value ? 'ok' : 'wrong';
   }
 
   /** Says that no bytes follow. */
@@ -140,7 +165,7 @@ export class RdbWalker {
   }
 
   #run(c: Cursor): void {
-    while (this.#phase !== 'done') {
+    while (this.#phase !== 'done' && this.#phase !== 'sum-only') {
       switch (this.#phase) {
         case 'record':
           this.#record(c);
@@ -178,6 +203,9 @@ export class RdbWalker {
           break;
         case 'slot-ranges':
           this.#skipSlotRanges(c);
+          break;
+        case 'key-meta':
+          this.#skipKeyMeta(c);
           break;
         case 'header':
           this.#header(c);
@@ -311,6 +339,15 @@ export class RdbWalker {
       this.#phase = 'slot-import';
       return;
     }
+    if (code === opcode.keyMeta && this.version >= firstVersionWithKeyMeta) {
+      this.#metaLeft = c.length();
+      c.commit();
+      if (this.#recordStart < 0) this.#recordStart = at;
+      this.#entry.metaAt = at;
+      this.#inMeta = false;
+      this.#phase = 'key-meta';
+      return;
+    }
     const name = unknownTypeName(this.magic, code);
     throw new RewindError(
       'RDB_TYPE_UNKNOWN',
@@ -333,6 +370,22 @@ export class RdbWalker {
     this.#phase = 'record';
   }
 
+  /** Each class of metadata: four bytes that say which, then a module's pieces. */
+  #skipKeyMeta(c: Cursor): void {
+    while (this.#metaLeft > 0) {
+      if (!this.#inMeta) {
+        c.u32le();
+        c.commit();
+        this.#module.begin(null);
+        this.#inMeta = true;
+      }
+      this.#module.pieces(c);
+      this.#inMeta = false;
+      this.#metaLeft--;
+    }
+    this.#phase = 'record';
+  }
+
   #readKey(c: Cursor): void {
     this.#strings.read(c, this.#key);
     const entry = this.#entry;
@@ -341,6 +394,7 @@ export class RdbWalker {
     entry.keyEnd = this.#key.end;
     entry.valueStart = c.base + c.pos;
     const sink = this.#visitor.key?.(entry) ?? null;
+    if (sink !== null && !isDecoded(entry.type)) throw new TypeError(`a value of type ${entry.type} cannot be decoded`);
     this.#reader = this.#readers[entry.typeCode]!;
     this.#reader.begin(sink);
     this.#phase = 'value';
@@ -355,6 +409,7 @@ export class RdbWalker {
     entry.expireAtMs = -1;
     entry.idleSeconds = -1;
     entry.frequency = -1;
+    entry.metaAt = -1;
     this.#recordStart = -1;
     this.#phase = 'record';
   }

@@ -21,19 +21,33 @@ type Phase =
   | 'consumer-name'
   | 'consumer-info'
   | 'owned'
+  | 'unowned-count'
+  | 'unowned'
+  | 'producers-info'
+  | 'producer-name'
+  | 'producer-info'
+  | 'produced'
+  | 'produced-id'
+  | 'producers-end'
   | 'end';
 
 /**
+ * How a stream stands in the dump: 1 (type 15) is Redis 5 to 6.2; 2 (type 19, Redis 7.0) adds first and largest deleted
+ * id, entries added and read; 3 (type 21, 7.2) each consumer's last successful read; 4 (type 26, 8.6) what idempotent
+ * producers have sent; 5 (type 27, 8.8) the pending entries that consumers gave back, and that nobody owns.
+ */
+export type StreamForm = 1 | 2 | 3 | 4 | 5;
+
+/**
  * A stream: nodes of entries, then what stands beside them, then consumer groups with what they have delivered and
- * not seen acknowledged. Type 15 is Redis 5 to 6.2; type 19 (7.0) adds first and largest deleted id, entries added and
- * read; type 21 (7.2) adds each consumer's last successful read.
+ * not seen acknowledged, then idempotent producers.
  */
 export class StreamValue implements ValueReader {
   readonly #strings: StringReader;
   readonly #blobs: BlobReader;
   readonly #format: BlobFormat;
   readonly #node: StreamNode;
-  readonly #detail: 1 | 2 | 3;
+  readonly #form: StreamForm;
   readonly #nodeId = new CollectedString("a stream node's id", idBytes);
   #sink: ValueSink | null = null;
   #phase: Phase = 'nodes';
@@ -41,13 +55,14 @@ export class StreamValue implements ValueReader {
   #groups = 0;
   #consumers = 0;
   #entries = 0;
+  #producers = 0;
 
-  constructor(strings: StringReader, blobs: BlobReader, format: BlobFormat, node: StreamNode, detail: 1 | 2 | 3) {
+  constructor(strings: StringReader, blobs: BlobReader, format: BlobFormat, node: StreamNode, form: StreamForm) {
     this.#strings = strings;
     this.#blobs = blobs;
     this.#format = format;
     this.#node = node;
-    this.#detail = detail;
+    this.#form = form;
   }
 
   begin(sink: ValueSink | null): void {
@@ -103,23 +118,56 @@ export class StreamValue implements ValueReader {
         this.#sink?.owned(id);
         return --this.#entries === 0 ? this.#nextConsumer() : 'owned';
       }
+      case 'unowned-count':
+        this.#entries = c.length();
+        return this.#entries === 0 ? this.#nextGroup() : 'unowned';
+      case 'unowned':
+        this.#rawId(c); // it is among the pending ones; that no consumer owns it says the same
+        return --this.#entries === 0 ? this.#nextGroup() : 'unowned';
+      case 'producers-info':
+        c.length64(); // how long they are remembered
+        c.length64(); // how many
+        this.#producers = c.length();
+        return this.#nextProducer();
+      case 'producer-name':
+        this.#strings.read(c, null);
+        return 'producer-info';
+      case 'producer-info':
+        this.#entries = c.length();
+        return this.#entries === 0 ? this.#nextProducer() : 'produced';
+      case 'produced':
+        this.#strings.read(c, null);
+        return 'produced-id';
+      case 'produced-id':
+        this.#id(c);
+        return --this.#entries === 0 ? this.#nextProducer() : 'produced';
+      case 'producers-end':
+        c.length64(); // entries added with an id of their producer's
+        c.length64(); // and refused as sent before
+        return 'end';
       case 'end':
         return 'end';
     }
   }
 
   #nextGroup(): Phase {
-    if (this.#groups === 0) return 'end';
+    if (this.#groups === 0) return this.#form < 4 ? 'end' : 'producers-info';
     this.#groups--;
     this.#sink?.group();
     return 'group-name';
   }
 
   #nextConsumer(): Phase {
-    if (this.#consumers === 0) return this.#nextGroup();
+    if (this.#consumers === 0) return this.#form < 5 ? this.#nextGroup() : 'unowned-count';
     this.#consumers--;
     this.#sink?.consumer();
     return 'consumer-name';
+  }
+
+  #nextProducer(): Phase {
+    if (this.#producers === 0) return 'producers-end';
+    this.#producers--;
+    return 'producer-name';
   }
 
   #readNodeId(c: Cursor): void {
@@ -134,7 +182,7 @@ export class StreamValue implements ValueReader {
   #info(c: Cursor): void {
     const length = c.length();
     const lastId = this.#id(c);
-    if (this.#detail === 1) {
+    if (this.#form === 1) {
       this.#sink?.streamInfo({ length, lastId });
       return;
     }
@@ -146,7 +194,7 @@ export class StreamValue implements ValueReader {
 
   #groupInfo(c: Cursor): void {
     const lastId = this.#id(c);
-    const entriesRead = this.#detail === 1 ? undefined : BigInt.asIntN(64, c.length64());
+    const entriesRead = this.#form === 1 ? undefined : BigInt.asIntN(64, c.length64());
     this.#entries = c.length();
     this.#sink?.groupInfo(entriesRead === undefined ? { lastId } : { lastId, entriesRead });
   }
@@ -160,7 +208,7 @@ export class StreamValue implements ValueReader {
 
   #consumerInfo(c: Cursor): void {
     const seenAtMs = c.i64le();
-    const activeAtMs = this.#detail < 3 ? undefined : c.i64le();
+    const activeAtMs = this.#form < 3 ? undefined : c.i64le();
     this.#entries = c.length();
     this.#sink?.consumerInfo(activeAtMs === undefined ? { seenAtMs } : { seenAtMs, activeAtMs });
   }
