@@ -30,6 +30,22 @@ describe('docker-compose.yml', () => {
     for (const [name, { command }] of services) expect(model.services[name]?.command ?? undefined).toEqual(command);
   });
 
+  test('what a service names is there: the specification only says how it is written', () => {
+    const named = (of: (service: ComposeService) => readonly string[]) => [
+      ...new Set(services.flatMap(([, service]) => of(service))),
+    ];
+    const volumes = named(({ volumes = [] }) => volumes.map((volume) => volume.split(':')[0] as string));
+    expect(volumes.sort()).toEqual(Object.keys(compose.volumes).sort());
+    expect(named(({ networks = [] }) => networks).sort()).toEqual(Object.keys(compose.networks).sort());
+    expect(named(({ secrets = [] }) => secrets).sort()).toEqual(Object.keys(compose.secrets).sort());
+    expect(named(({ configs = [] }) => configs.map(({ source }) => source)).sort()).toEqual(
+      Object.keys(compose.configs).sort(),
+    );
+    const needed = named(({ depends_on = {} }) => Object.keys(depends_on));
+    expect(Object.keys(compose.services)).toEqual(expect.arrayContaining(needed));
+    for (const { file } of Object.values(compose.configs)) expect(readText(file)).not.toBe('');
+  });
+
   test('an image without a version would be another one tomorrow', () => {
     for (const [name, { image }] of services) expect(image, name).toMatch(/:\d+\.\d+(\.\d+)?(-[a-z]+)?$/);
     const { version } = JSON.parse(readText('package.json')) as { version: string };

@@ -62,7 +62,7 @@ export function readImage(): { entrypoint: string[]; env: Record<string, string>
 
 /** The first code block after `<!-- run: NAME -->` of a page: what a reader is told to type. */
 export function codeBlock(page: string, name: string): string {
-  const block = new RegExp(`<!-- run: ${name} -->\\n\`\`\`\\w*\\n([^]*?)\`\`\``).exec(readText(page))?.[1];
+  const block = new RegExp(`<!-- run: ${name} -->\\n\`\`\`\\w*\\n(.*?)\`\`\``, 's').exec(readText(page))?.[1];
   if (block === undefined) throw new Error(`${page} has no block that is marked run: ${name}`);
   return block;
 }
