@@ -23,18 +23,24 @@ export const DEMO = 'demo';
 
 const fileOf = (home: string): string => join(home, 'embedded.json');
 
-/** The configuration, with the embedded parts in the places that it leaves open. */
-export async function effectiveConfig(from: {
-  configPath?: string;
-  env: NodeJS.ProcessEnv;
-  cwd: string;
-}): Promise<EffectiveConfig> {
+/**
+ * The configuration, with the embedded parts in the places that it leaves open.
+ *
+ * @param embedded what runs; unless given, what `rewind up` has written down
+ */
+export async function effectiveConfig(
+  from: { configPath?: string; env: NodeJS.ProcessEnv; cwd: string },
+  embedded?: EmbeddedParts,
+): Promise<EffectiveConfig> {
   const config = await loadConfig({ path: from.configPath, env: from.env, cwd: from.cwd });
   const home = stateFolder(from.env, from.cwd);
-  const embedded: EmbeddedParts = await readFile(fileOf(home), 'utf8')
+  return withEmbedded(config, home, embedded ?? (await readEmbedded(home)));
+}
+
+async function readEmbedded(home: string): Promise<EmbeddedParts> {
+  return readFile(fileOf(home), 'utf8')
     .then(JSON.parse)
     .catch(() => ({}));
-  return withEmbedded(config, home, embedded);
 }
 
 export function withEmbedded(config: LoadedConfig, home: string, embedded: EmbeddedParts): EffectiveConfig {

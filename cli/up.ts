@@ -18,6 +18,7 @@ import {
 } from './effective-config.ts';
 import type { CliContext } from './main.ts';
 import type { ExitCode } from './output.ts';
+import { provideParts } from './provide-parts.ts';
 import { runBackup, sentenceOfBackup } from './run-backup.ts';
 import { startDemoRedis } from './up/demo-redis.ts';
 import { embeddedPorts } from './up/ports.ts';
@@ -30,7 +31,8 @@ interface Running {
 
 /** Brings up what the configuration leaves to us, backs up every instance once, and stays up. */
 export async function up(context: CliContext, options: { once?: boolean }): Promise<ExitCode> {
-  const before = await effectiveConfig(context);
+  // What an earlier start wrote down of its own parts runs no more: taken for configured, none would be started.
+  const before = await effectiveConfig(context, {});
   await mkdir(before.home, { recursive: true, mode: 0o700 });
   const lock = await takeStateLock(before.home);
   const running: Running = { programs: [], workers: [] };
@@ -85,6 +87,9 @@ async function startParts(
   running: Running,
   signal: AbortSignal,
 ): Promise<EffectiveConfig> {
+  const noInstance = Object.keys(config.instances).length === 0;
+  const needsRedis = noInstance || !config.sandbox.servers;
+  await provideParts([...(config.temporal ? [] : ['temporal']), ...(needsRedis ? ['redis'] : [])]);
   const ports = await embeddedPorts(home);
   let embedded: EmbeddedParts = {};
   if (!config.temporal) {
@@ -101,7 +106,7 @@ async function startParts(
       temporal: { address: server.address, namespace: server.namespace, ui: server.uiUrl ?? '' },
     };
   }
-  if (Object.keys(config.instances).length === 0) {
+  if (noInstance) {
     context.output.log(`Redis: no instance is configured; one is started here with a small demo set, named ${DEMO}`);
     const demo = await startDemoRedis({ program: foundPart('redis').path, home, port: ports.demoRedis, signal });
     running.programs.push(demo.process);

@@ -13,6 +13,7 @@ import { connectClient, connectWorker } from '../workers/temporal-connection.ts'
 import { effectiveConfig } from './effective-config.ts';
 import type { CliContext } from './main.ts';
 import type { ExitCode } from './output.ts';
+import { provideParts } from './provide-parts.ts';
 
 /** A worker outlives a restart of Temporal, but does not wait for ever at its own start, in milliseconds. */
 const TEMPORAL_PATIENCE_MS = 10 * 60_000;
@@ -35,6 +36,7 @@ export async function worker(context: CliContext, options: { role: Role; instanc
   const workers: Worker[] = [];
   if (options.role === 'orchestrator') workers.push(await orchestratorWorker(settings, client));
   if (options.role === 'sandbox') {
+    if (!config.sandbox.servers) await provideParts(['redis']);
     workers.push(await sandboxWorker(settings, config.sandbox.servers ?? [foundPart('redis').path]));
   }
   if (options.role === 'host') {

@@ -19,13 +19,15 @@ export interface MissingPart {
   readonly unavailable: string;
 }
 
-/**
- * What the bootstrap found, by part name (`temporal`, `redis`, `minio`, `redis-8.2`, …): the file that REWIND_PARTS names, else
- * `parts.json` in the state folder. Empty where no bootstrap ran.
- */
+/** Where the bootstrap wrote down what it found: the file that REWIND_PARTS names, else `parts.json` in the state folder. */
+export function partsFile(): string {
+  return process.env.REWIND_PARTS ?? join(stateFolder(), 'parts.json');
+}
+
+/** What the bootstrap found, by part name (`temporal`, `redis`, `minio`, `redis-8.2`, …). Empty where no bootstrap ran. */
 export function foundParts(): Readonly<Record<string, FoundPart | MissingPart>> {
   try {
-    return JSON.parse(readFileSync(process.env.REWIND_PARTS ?? join(stateFolder(), 'parts.json'), 'utf8'));
+    return JSON.parse(readFileSync(partsFile(), 'utf8'));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {};
     throw error;

@@ -1,4 +1,4 @@
-import { join, resolve, sep } from 'node:path';
+import { extname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /**
@@ -7,6 +7,6 @@ import { fileURLToPath } from 'node:url';
  */
 export function stateFolder(): string {
   if (process.env.REWIND_HOME) return resolve(process.env.REWIND_HOME);
-  const root = fileURLToPath(new URL('..', import.meta.url));
-  return join(root.includes(`${sep}node_modules${sep}`) ? process.cwd() : root, '.rewind');
+  const isCheckout = extname(import.meta.url) === '.ts';
+  return join(isCheckout ? fileURLToPath(new URL('..', import.meta.url)) : process.cwd(), '.rewind');
 }

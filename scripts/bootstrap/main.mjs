@@ -3,7 +3,7 @@
 // Says each step on standard error, prints the found parts as JSON on standard output and writes them to <state>/parts.json.
 // Exit codes: 0 every part that the job needs is there; 1 one is not; 2 wrong usage.
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ensureParts } from './ensure-parts.mjs';
 import { isProgram, stateFolder } from './machine.mjs';
@@ -12,13 +12,13 @@ import { jobs } from './parts.mjs';
 import { endAll } from './run.mjs';
 
 /**
- * Provides what a job needs and writes down where it is.
- * @param {'start' | 'test' | 'bench'} job
+ * Provides parts and writes down where they are.
+ * @param {{ needed: string[], wanted: string[] }} what what cannot be done without, and what can
+ * @param {string} [file] where it is written
  * @returns {Promise<{ file: string, parts: Record<string, import('./ensure-parts.mjs').Found | import('./ensure-parts.mjs').Missing>, missing: string[] }>}
  *   `missing` are the needed ones that are not to be had
  */
-export async function bootstrap(job) {
-  const { needed, wanted } = jobs[job];
+export async function provide({ needed, wanted }, file = join(stateFolder(), 'parts.json')) {
   // Ctrl-C, a closed terminal, a plain kill: what was begun is removed. After kill -9 the next bootstrap removes it.
   const interrupted = (signal) => {
     endAll();
@@ -29,12 +29,19 @@ export async function bootstrap(job) {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, interrupted);
   const parts = await ensureParts([...needed, ...wanted]);
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.removeListener(signal, interrupted);
-  const file = join(stateFolder(), 'parts.json');
-  mkdirSync(stateFolder(), { recursive: true });
+  mkdirSync(dirname(file), { recursive: true });
   const all = { ...earlier(file), ...parts };
   writeFileSync(`${file}.${process.pid}`, `${JSON.stringify(all, null, 2)}\n`);
   renameSync(`${file}.${process.pid}`, file);
   return { file, parts, missing: needed.filter((name) => 'unavailable' in parts[name]) };
+}
+
+/**
+ * As `provide`, for one of the jobs of a checkout.
+ * @param {'start' | 'test' | 'bench'} job
+ */
+export function bootstrap(job) {
+  return provide(jobs[job]);
 }
 
 /** What another job had found, as far as it is still there. */
