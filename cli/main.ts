@@ -41,6 +41,19 @@ function runs<Options>(load: () => Promise<Run<Options>>) {
   };
 }
 
+/** npm hands a Ctrl-C on although the terminal has sent it to everybody already: within this time, in milliseconds, they are one. */
+const SAME_KEY_MS = 300;
+
+/** The first asks for an orderly end; a second, once it cannot be the same one, ends this process as it would any other. */
+function interruptedBy(signal: NodeJS.Signals, reason: string): void {
+  process.once(signal, () => {
+    interrupted.abort(new Error(reason));
+    const ignore = () => {};
+    process.on(signal, ignore);
+    setTimeout(() => process.removeListener(signal, ignore), SAME_KEY_MS).unref();
+  });
+}
+
 const program = new Command('rewind')
   .description('Backups of Redis that are proven by loading them; recovery as durable Temporal workflows.')
   .version(version)
@@ -79,8 +92,8 @@ program
   .option('--all', 'with those that failed a check')
   .action(runs(async () => (await import('./backups.ts')).backups));
 
-process.once('SIGINT', () => interrupted.abort(new Error('interrupted')));
-process.once('SIGTERM', () => interrupted.abort(new Error('terminated')));
+interruptedBy('SIGINT', 'interrupted');
+interruptedBy('SIGTERM', 'terminated');
 
 try {
   await program.parseAsync();
