@@ -90,13 +90,14 @@ describe.each(flavours)('%s', (flavour) => {
       let received = 0;
       for await (const chunk of dump.chunks) {
         if (received === 0) {
-          for (const end = Date.now() + 2_500; Date.now() < end; ) await write();
+          // Long enough for two acknowledgements where any are sent.
+          for (const end = Date.now() + (rdbOnly ? 500 : 2_500); Date.now() < end; ) await write();
         }
         received += chunk.length;
       }
       await write();
       expect(received).toBeGreaterThan(500_000);
-      expect(acknowledged.length).toBeGreaterThan(5);
+      expect(acknowledged.length).toBeGreaterThan(4);
       expect(Math.max(...acknowledged)).toBe(0);
       expect(dump.rdbOnly).toBe(rdbOnly);
     },
@@ -118,7 +119,7 @@ test.each(flavours.filter((flavour) => flavour !== 'redis-6.2' && !missingFlavou
     for await (const _ of (await receiveDump({ url })).chunks) {
       if (!first) continue;
       first = false;
-      for (const end = Date.now() + 2_500; Date.now() < end; await sleep(50)) {
+      for (const end = Date.now() + 1_500; Date.now() < end; await sleep(50)) {
         await redis
           .set('written', '1')
           .then((said) => accepted.push(said))
