@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { RewindError } from '../errors/rewind-error.ts';
 import type { InspectMessage, InspectTask } from './inspect.ts';
-import { inspectHere } from './inspect-here.ts';
+import { inspectHere } from './inspect-file.ts';
 import { receiveChunks } from './thread-chunks.ts';
 
 /** The thread behind `inspectRdb`: one dump, then it ends. */
