@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import type { StepIO } from '../process/step-io.ts';
-import { inspectHere } from '../rdb/inspect-here.ts';
+import { inspectHere } from '../rdb/inspect-file.ts';
 import { withRedis } from '../redis/connection.ts';
 import { redisTimeMs } from '../redis/info.ts';
 import { receiveDump } from '../redis/psync.ts';
