@@ -139,8 +139,8 @@ export class Cursor {
     return BigInt(this.longLength(first));
   }
 
-  corrupt(what: string): RewindError {
-    return this.error('RDB_CORRUPT', `the dump is damaged at byte ${this.offset}: ${what}`);
+  corrupt(what: string, offset = this.offset): RewindError {
+    return this.error('RDB_CORRUPT', `the dump is damaged at byte ${offset}: ${what}`, { offset });
   }
 
   error(code: ErrorCode, message: string, details: Record<string, unknown> = {}): RewindError {

@@ -21,6 +21,8 @@ export class StringReader {
   #compressedLeft = 0;
   #expandedLeft = 0;
   #flushed = 0;
+  /** Where the compressed string at hand begins: damage inside of it is named by that. */
+  #compressedAt = 0;
   readonly #lzf: LzfState = { input: 0, output: 0 };
   readonly #output = new Uint8Array(outputBytes);
   readonly #outputView = new DataView(this.#output.buffer);
@@ -80,10 +82,11 @@ export class StringReader {
   }
 
   #beginCompressed(c: Cursor, target: PieceTarget | null): void {
+    this.#compressedAt = c.offset;
     const compressed = c.length();
     const expanded = c.length();
     if (compressed === 0 || expanded === 0 || expanded > compressed * lzfLargestRatio) {
-      throw c.corrupt(`a compressed string claims to make ${expanded} bytes of ${compressed}`);
+      throw c.corrupt(`a compressed string claims to make ${expanded} bytes of ${compressed}`, this.#compressedAt);
     }
     if (target === null) {
       c.commit();
@@ -98,7 +101,7 @@ export class StringReader {
       const end = c.pos + compressed;
       const fits = lzfExpand(this.#lzf, c.view, end, this.#outputView, outputBytes);
       if (!fits || this.#lzf.input !== end || this.#lzf.output !== expanded) {
-        throw c.corrupt('a compressed string does not expand to the length it claims');
+        throw c.corrupt('a compressed string does not expand to the length it claims', this.#compressedAt);
       }
       target.piece(this.#output, 0, expanded, true);
       c.pos = end;
@@ -121,17 +124,18 @@ export class StringReader {
       state.input = c.pos;
       const before = state.output;
       if (!lzfExpand(state, c.view, end, this.#outputView, outputBytes)) {
-        throw c.corrupt('a compressed string refers to bytes before its beginning');
+        throw c.corrupt('a compressed string refers to bytes before its beginning', this.#compressedAt);
       }
       const used = state.input - c.pos;
       const made = state.output - before;
-      if (made > this.#expandedLeft) throw c.corrupt('a compressed string expands to more than it claims');
+      if (made > this.#expandedLeft)
+        throw c.corrupt('a compressed string expands to more than it claims', this.#compressedAt);
       c.pos = state.input;
       c.commit();
       this.#compressedLeft -= used;
       this.#expandedLeft -= made;
       if (this.#compressedLeft === 0 && this.#expandedLeft > 0) {
-        throw c.corrupt('a compressed string expands to less than it claims');
+        throw c.corrupt('a compressed string expands to less than it claims', this.#compressedAt);
       }
       if (state.output > outputBytes - lzfRoom || this.#compressedLeft === 0) {
         target.piece(this.#output, this.#flushed, state.output, this.#compressedLeft === 0);
@@ -141,7 +145,8 @@ export class StringReader {
         this.#flushed = kept;
       } else if (used === 0) {
         // The next token is cut off: by the end of what is shown, or by the end of the string.
-        if (end - c.pos === this.#compressedLeft) throw c.corrupt('a compressed string ends inside of a token');
+        if (end - c.pos === this.#compressedLeft)
+          throw c.corrupt('a compressed string ends inside of a token', this.#compressedAt);
         c.need(end - c.pos + 1);
       }
     }
