@@ -49,15 +49,19 @@ export function longestGapSeconds(cron: Cron): number {
   return Math.max(overnight, ...inDay);
 }
 
+/** True on a day (UTC) that the expression names. */
+export function firesOn(cron: Cron, date: Date): boolean {
+  if (!cron.months.includes(date.getUTCMonth() + 1)) return false;
+  const byDay = cron.daysOfMonth.includes(date.getUTCDate());
+  const byWeekday = cron.daysOfWeek.includes(date.getUTCDay());
+  return cron.eitherDay ? byDay || byWeekday : byDay && byWeekday;
+}
+
 function firingDays(cron: Cron): number[] {
   const start = Date.UTC(2024, 0, 1);
   const found: number[] = [];
   for (let index = 0; index < DAYS_LOOKED_AT; index += 1) {
-    const date = new Date(start + index * DAY_MS);
-    if (!cron.months.includes(date.getUTCMonth() + 1)) continue;
-    const byDay = cron.daysOfMonth.includes(date.getUTCDate());
-    const byWeekday = cron.daysOfWeek.includes(date.getUTCDay());
-    if (cron.eitherDay ? byDay || byWeekday : byDay && byWeekday) found.push(index);
+    if (firesOn(cron, new Date(start + index * DAY_MS))) found.push(index);
   }
   return found;
 }
