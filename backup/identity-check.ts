@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { RewindError } from '../errors/rewind-error.ts';
 import { addressOf } from '../redis/connection.ts';
 import { createIdentity, extendIdentity, readIdentity, type ServerSigns } from '../repository/identity.ts';
-import { judgeIdentity } from '../repository/judge-identity.ts';
+import { type IdentityJudgement, judgeIdentity } from '../repository/judge-identity.ts';
 import type { InstanceContext } from './instance-context.ts';
 
 /** What an agent keeps of an instance between two runs; it outlives the agent's process, not its machine. */
@@ -21,28 +21,35 @@ interface HeldIdentity {
  */
 export async function checkIdentity(context: InstanceContext, replicationIds: readonly string[]): Promise<string> {
   const { policy, repository } = context;
-  const signs = signsOf(context, replicationIds);
-  const recorded = await readIdentity(repository, policy.instance);
   const address = addressOf(context.target);
-  const judgement = judgeIdentity({
-    recorded,
-    heldByAgent: await readHeld(context),
-    replId: replicationIds[0] ?? '',
-    replId2: replicationIds[1],
-    address,
-  });
+  const judgement = await judgeServer(context, replicationIds);
   if (judgement === 'refuse') {
     throw new RewindError(
       'IDENTITY_REFUSED',
       `The server at ${address} is not the ${policy.instance} whose backups are in ${repository.url}: neither this agent nor its replication history connects the two.`,
     );
   }
+  const signs = signsOf(context, replicationIds);
   const identity =
     judgement === 'new'
       ? await createIdentity(repository, policy.instance, signs)
       : await extendIdentity(repository, policy.instance, signs);
   await holdIdentity(context, { id: identity.id, address });
   return identity.id;
+}
+
+/** The same question without an answer that is kept: for those who only look. */
+export async function judgeServer(
+  context: InstanceContext,
+  replicationIds: readonly string[],
+): Promise<IdentityJudgement> {
+  return judgeIdentity({
+    recorded: await readIdentity(context.repository, context.policy.instance),
+    heldByAgent: await readHeld(context),
+    replId: replicationIds[0] ?? '',
+    replId2: replicationIds[1],
+    address: addressOf(context.target),
+  });
 }
 
 export function signsOf(context: InstanceContext, replicationIds: readonly string[]): ServerSigns {
