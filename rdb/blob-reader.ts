@@ -36,9 +36,9 @@ export class BlobReader implements PieceTarget {
       this.#format = format;
       this.#held = 0;
       this.#finished = false;
+      this.#cursor.origin = c.offset;
       format.begin();
     }
-    this.#cursor.origin = c.offset;
     this.#strings.read(c, this);
     this.#format = null;
   }
