@@ -74,13 +74,14 @@ function manifestOf(
     keys: { total: facts.keys, withExpiry: facts.keysWithExpiry, byDatabase: facts.keysByDatabase },
     functionLibraries: facts.functionLibraries,
     modules: [...facts.modules],
-    verifications: checks.map((check) => verificationOf(check)),
-    proof: proof.load && {
-      downloadMs: proof.downloadMs ?? 0,
-      loadMs: proof.load.loadMs,
-      server: proof.server as { name: string; version: string },
-    },
+    verifications: checks.map(verificationOf),
+    proof: measuredProof(proof),
   };
+}
+
+/** What a proof measured; undefined where nothing was loaded. */
+export function measuredProof({ load, server, downloadMs = 0 }: ProofReport): Manifest['proof'] {
+  return load && server && { downloadMs, loadMs: load.loadMs, server: { ...server } };
 }
 
 export const verificationOf = ({ name, result, detail, figures }: Check): Verification => ({

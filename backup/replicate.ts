@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
+import { RewindError } from '../errors/rewind-error.ts';
 import type { StepIO } from '../process/step-io.ts';
 import { inspectHere } from '../rdb/inspect-file.ts';
 import { withRedis } from '../redis/connection.ts';
@@ -50,6 +51,10 @@ export async function replicateDump(
     inspecting.catch((error) => forReader.destroy(error as Error));
     storing.catch((error) => forReader.destroy(error as Error));
     const [inspection, stored] = await Promise.all([inspecting, storing]);
+    if (Number(inspection.aux.ctime) < startedAt) {
+      await repository.remove(key);
+      throw new RewindError('DUMP_JOINED', 'The server attached us to a save that was running for another replica.');
+    }
     // A server that had no replica takes a new replication id for us; the next run has to know it.
     await checkIdentity(context, [dump.replId, ...preflight.replicationIds]);
     const save = { startedAt, endedAt: await second() };

@@ -92,6 +92,13 @@ program
   .option('--all', 'with those that failed a check')
   .action(runs(async () => (await import('./backups.ts')).backups));
 
+program
+  .command('verify')
+  .description('prove a stored backup by loading it')
+  .argument('<name>', 'instance')
+  .argument('<backup>', 'its id')
+  .action(runs(async () => (await import('./verify.ts')).verify));
+
 interruptedBy('SIGINT', 'interrupted');
 interruptedBy('SIGTERM', 'terminated');
 

@@ -19,7 +19,7 @@ import {
 import type { CliContext } from './main.ts';
 import type { ExitCode } from './output.ts';
 import { provideParts } from './provide-parts.ts';
-import { runBackup, sentenceOfBackup } from './run-backup.ts';
+import { backupOf, runWorkflow, sentenceOfBackup } from './run-workflow.ts';
 import { startDemoRedis } from './up/demo-redis.ts';
 import { embeddedPorts } from './up/ports.ts';
 import { startWorkerProcess, type WorkerProcess } from './worker-processes.ts';
@@ -55,7 +55,7 @@ export async function up(context: CliContext, options: { once?: boolean }): Prom
     const backups = [];
     for (const instance of instancesInForce(effective.config)) {
       try {
-        const result = await runBackup(client, instance, context.output, signal);
+        const result = await runWorkflow(client, { output: context.output, signal }, backupOf(instance));
         backups.push(result);
         if (result.backup.state !== 'verified') exit = 3;
         if (!context.output.json) context.output.answer(sentenceOfBackup(result.backup), result);

@@ -2,7 +2,6 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Worker } from '@temporalio/worker';
 import { instancesInForce } from '../policy/instance-policy.ts';
-import { foundPart } from '../process/found-parts.ts';
 import { endWithParent } from '../process/parent-watch.ts';
 import { hostWorker } from '../workers/host.ts';
 import { orchestratorWorker } from '../workers/orchestrator.ts';
@@ -37,7 +36,7 @@ export async function worker(context: CliContext, options: { role: Role; instanc
   if (options.role === 'orchestrator') workers.push(await orchestratorWorker(settings, client));
   if (options.role === 'sandbox') {
     if (!config.sandbox.servers) await provideParts(['redis']);
-    workers.push(await sandboxWorker(settings, config.sandbox.servers ?? [foundPart('redis').path]));
+    workers.push(await sandboxWorker(settings));
   }
   if (options.role === 'host') {
     for (const instance of options.instance ?? instancesInForce(config)) {

@@ -25,6 +25,12 @@ export const backupErrors = {
     next: 'If the agent does not run on Redis’ host, leave `host:` out of the configuration: the backup is then taken by replication.',
     retryable: false,
   },
+  DUMP_JOINED: {
+    when: 'A dump that came by replication was begun before it was asked for, for another replica.',
+    safe: 'It was removed again; earlier backups stand.',
+    next: 'It is tried again by itself, as soon as that other transfer has ended.',
+    retryable: true,
+  },
   PIN_LOST: {
     when: 'The pinned dump is gone: the agent that held its descriptor ended, or somebody removed the link.',
     safe: 'Nothing half-made is listed; a new save is started by itself.',
@@ -65,6 +71,12 @@ export const backupErrors = {
     when: 'No backup of this id is in the catalogue of the instance.',
     safe: 'Nothing was changed.',
     next: 'List what there is: rewind backups NAME --all',
+    retryable: false,
+  },
+  BACKUP_UNUSABLE: {
+    when: 'A backup is in the catalogue but cannot be used: a check contradicted it, its dump is gone, or its manifest cannot be read.',
+    safe: 'Nothing was changed; other backups stand.',
+    next: 'Take another one: rewind backups NAME',
     retryable: false,
   },
   AGENT_SILENT: {

@@ -13,6 +13,12 @@ export const temporalErrors = {
     next: 'Have an administrator run: temporal operator search-attribute create --name RewindInstance --type Keyword (also RewindPhase, RewindOutcome, RewindBackupId)',
     retryable: false,
   },
+  FOLLOW_LOST: {
+    when: 'A command that follows a workflow has to let go of it: interrupted, or the connection to Temporal broke.',
+    safe: 'The workflow runs on by itself.',
+    next: 'temporal workflow result --workflow-id ID',
+    retryable: true,
+  },
   SCHEDULE_FOREIGN: {
     when: 'A Temporal Schedule of the name that is needed belongs to something else.',
     safe: 'The schedule was not touched.',

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { Redis, type RedisOptions } from 'ioredis';
 import { RewindError } from '../errors/rewind-error.ts';
 
@@ -68,11 +69,12 @@ function endpoint(target: RedisTarget): RedisOptions {
     ...(target.password ? { password: target.password } : {}),
   };
   if (url.protocol === 'unix:') return { path: decodeURIComponent(url.pathname), ...login };
+  const host = url.hostname.replace(/^\[|\]$/g, '');
   return {
-    host: url.hostname.replace(/^\[|\]$/g, ''),
+    host,
     port: Number(url.port || 6379),
     ...login,
-    ...(url.protocol === 'rediss:' ? { tls: { ...target.tls, servername: url.hostname } } : {}),
+    ...(url.protocol === 'rediss:' ? { tls: { ...target.tls, ...(isIP(host) ? {} : { servername: host }) } } : {}),
   };
 }
 

@@ -3,7 +3,7 @@ import type { StepIO } from '../process/step-io.ts';
 import { redisTimeMs } from '../redis/info.ts';
 import { readLiveKey } from '../redis/live-content.ts';
 import type { Check } from './check.ts';
-import type { DumpFacts } from './dump-facts.ts';
+import type { ProvableFacts } from './dump-facts.ts';
 import type { LoadFigures } from './loaded-server.ts';
 import type { Sample } from './sample.ts';
 
@@ -11,19 +11,15 @@ import type { Sample } from './sample.ts';
 export async function checkLoadedServer(
   redis: Redis,
   figures: LoadFigures,
-  facts: DumpFacts,
+  facts: ProvableFacts,
   sample: Sample,
   io: StepIO,
 ): Promise<Check[]> {
-  return [
-    await countCheck(redis, figures, facts, sample),
-    await functionCheck(redis, facts),
-    await sampleCheck(redis, sample, io),
-  ];
+  return [countCheck(figures, facts, sample), await functionCheck(redis, facts), await sampleCheck(redis, sample, io)];
 }
 
-async function countCheck(redis: Redis, figures: LoadFigures, facts: DumpFacts, sample: Sample): Promise<Check> {
-  const { keysLoaded, keysExpired } = figures;
+function countCheck(figures: LoadFigures, facts: ProvableFacts, sample: Sample): Check {
+  const { keysLoaded, keysExpired, emptiedHashes } = figures;
   const figuresShown = {
     walked: sample.walked,
     loaded: keysLoaded,
@@ -33,7 +29,7 @@ async function countCheck(redis: Redis, figures: LoadFigures, facts: DumpFacts, 
   const agrees =
     keysExpired === undefined
       ? keysLoaded <= facts.keys && facts.keys - keysLoaded <= facts.keysWithExpiry
-      : keysLoaded + keysExpired === facts.keys;
+      : keysLoaded + keysExpired + emptiedHashes === facts.keys || keysLoaded + keysExpired === facts.keys;
   if (sample.walked === facts.keys && agrees) {
     const expired = keysExpired ? ` (${keysExpired} had expired)` : '';
     return {
@@ -51,7 +47,7 @@ async function countCheck(redis: Redis, figures: LoadFigures, facts: DumpFacts, 
   };
 }
 
-async function functionCheck(redis: Redis, facts: DumpFacts): Promise<Check> {
+async function functionCheck(redis: Redis, facts: ProvableFacts): Promise<Check> {
   const libraries = await redis.call('FUNCTION', 'LIST').catch(() => undefined);
   const found = Array.isArray(libraries) ? libraries.length : 0;
   return found === facts.functionLibraries
@@ -76,7 +72,10 @@ async function sampleCheck(redis: Redis, sample: Sample, io: StepIO): Promise<Ch
       unreadable += 1;
       continue;
     }
-    const live = await readLiveKey(redis, key.db, key.key, { streamDetail: key.streamDetail });
+    const live = await readLiveKey(redis, key.db, key.key, {
+      streamDetail: key.streamDetail,
+      aliveAt: sample.aliveAt,
+    });
     if (live.state === 'unsupported') unreadable += 1;
     else if (live.state === 'present' && live.digest === key.digest) same += 1;
     else if (key.expireAtMs !== undefined && key.expireAtMs <= (await redisTimeMs(redis))) expired += 1;

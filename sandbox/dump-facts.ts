@@ -28,6 +28,19 @@ export interface DumpFacts {
   readonly undecoded: readonly string[];
 }
 
+/** What a proof compares with; a manifest has all of it, so that a backup can be proven years later. */
+export type ProvableFacts = Pick<
+  DumpFacts,
+  | 'sha256'
+  | 'origin'
+  | 'usedMemoryBytes'
+  | 'modules'
+  | 'keys'
+  | 'keysWithExpiry'
+  | 'highestDatabase'
+  | 'functionLibraries'
+>;
+
 export function factsOf(inspection: RdbInspection): DumpFacts {
   const { aux } = inspection;
   const keysByDatabase = Object.fromEntries(inspection.databases.map(({ db, keys }) => [String(db), keys]));

@@ -29,6 +29,8 @@ export interface LoadFigures {
   readonly keysLoaded: number;
   /** Keys that had expired when they were loaded; undefined where the server does not count them (before 7.0). */
   readonly keysExpired?: number;
+  /** Hashes that the load dropped because every field had expired; some servers (Valkey 9) tell it in their log only. */
+  readonly emptiedHashes: number;
 }
 
 /**
@@ -96,7 +98,11 @@ export async function withLoadedServer<T>(
           const loadMs = Math.round(performance.now() - startedAt);
           const keysLoaded = infoNumber(info, 'rdb_last_load_keys_loaded') ?? keysOf(info);
           const keysExpired = infoNumber(info, 'rdb_last_load_keys_expired');
-          return await use({ outcome: 'loaded', redis, figures: { loadMs, keysLoaded, keysExpired } });
+          return await use({
+            outcome: 'loaded',
+            redis,
+            figures: { loadMs, keysLoaded, keysExpired, emptiedHashes: await emptiedHashes(logFile) },
+          });
         }
         io.onProgress(infoNumber(info, 'loading_loaded_bytes') ?? 0, infoNumber(info, 'loading_total_bytes') ?? 0);
       }
@@ -107,6 +113,11 @@ export async function withLoadedServer<T>(
     await process.stop();
     await rm(logFile, { force: true });
   }
+}
+
+async function emptiedHashes(logFile: string): Promise<number> {
+  const log = await readFile(logFile, 'utf8').catch(() => '');
+  return Number(/all fields expired hashes: (\d+)/.exec(log)?.[1] ?? 0);
 }
 
 /**

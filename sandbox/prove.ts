@@ -7,7 +7,7 @@ import type { StepIO } from '../process/step-io.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { Check } from './check.ts';
 import { checkLoadedServer } from './check-loaded.ts';
-import type { DumpFacts } from './dump-facts.ts';
+import type { ProvableFacts } from './dump-facts.ts';
 import { type LoadFigures, withLoadedServer } from './loaded-server.ts';
 import { redisCheckRdb } from './redis-check-rdb.ts';
 import { inspectSample } from './sample.ts';
@@ -21,7 +21,7 @@ export interface ProofRequest {
   readonly key: string;
   readonly sizeBytes: number;
   /** What the dump held when it was written; the proof contradicts or confirms it. */
-  readonly facts: DumpFacts;
+  readonly facts: ProvableFacts;
 }
 
 export interface ProofSettings {
@@ -145,7 +145,7 @@ function compareDigest(found: string, expected: string): Check {
 }
 
 /** A server that has not the dump's modules says nothing of the dump; any other refusal contradicts it. */
-function refusedLoad(server: SandboxServer, reason: string, facts: DumpFacts): Check {
+function refusedLoad(server: SandboxServer, reason: string, facts: ProvableFacts): Check {
   if (/module/i.test(reason) && facts.modules.length > 0) {
     return cannot('load', `the sandbox’s server lacks a module of the dump (${facts.modules.join(', ')})`);
   }

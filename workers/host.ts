@@ -1,6 +1,8 @@
 import { Worker } from '@temporalio/worker';
+import { probeActivities, viewActivities } from '../activities/check.ts';
 import { dumpActivities } from '../activities/dump.ts';
 import { saveActivities } from '../activities/save.ts';
+import { openOnce } from '../repository/open.ts';
 import { openInstance } from './instance-context.ts';
 import { type RoleSettings, workerBasics } from './role.ts';
 
@@ -10,6 +12,11 @@ export async function hostWorker(settings: RoleSettings, instance: string): Prom
   return Worker.create({
     ...workerBasics(settings, `host ${instance}`),
     taskQueue: `rewind-host-${instance}`,
-    activities: { ...saveActivities(contextOf), ...dumpActivities(contextOf) },
+    activities: {
+      ...saveActivities(contextOf),
+      ...dumpActivities(contextOf),
+      ...viewActivities(contextOf),
+      ...probeActivities(openOnce(settings.config.repository)),
+    },
   });
 }

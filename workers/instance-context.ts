@@ -6,8 +6,8 @@ import { resolveSecret } from '../config/secrets.ts';
 import { RewindError } from '../errors/rewind-error.ts';
 import { policyOf } from '../policy/instance-policy.ts';
 import type { RedisTarget } from '../redis/connection.ts';
-import { openRepository } from '../repository/open.ts';
-import type { Repository } from '../repository/repository.ts';
+import { atPrimary, findPrimary } from '../redis/sentinel.ts';
+import { openOnce } from '../repository/open.ts';
 
 /** Where an instance is asked for, and by which policy the asker was planned; without one, none is compared. */
 export interface InstanceRequest {
@@ -20,7 +20,7 @@ export interface InstanceRequest {
  * one that the workflow was planned with.
  */
 export function openInstance(role: { config: LoadedConfig; env: NodeJS.ProcessEnv; home: string }) {
-  let repository: Promise<Repository> | undefined;
+  const repository = openOnce(role.config.repository);
   return async ({ instance, policyDigest }: InstanceRequest): Promise<InstanceContext> => {
     const policy = policyOf(role.config, instance);
     if (policyDigest !== undefined && policy.digest !== policyDigest) {
@@ -29,28 +29,34 @@ export function openInstance(role: { config: LoadedConfig; env: NodeJS.ProcessEn
         `The workflow was planned with the policy ${policyDigest} of ${instance}; this worker holds ${policy.digest}.`,
       );
     }
-    const opening = (repository ??= openRepository(role.config.repository));
-    opening.catch(() => {
-      repository = undefined;
-    });
     return {
       policy,
       target: await redisTarget(role.config, instance, role.env),
-      repository: await opening,
+      repository: await repository(),
       home: role.home,
     };
   };
 }
 
-/** The password is read when it is used, so that a rotated one needs no restart. */
+/**
+ * Where the instance is now: Sentinels, where there are any, name the primary. Secrets are read when they are used, so
+ * that a rotated one needs no restart.
+ */
 export async function redisTarget(
   config: LoadedConfig,
   instance: string,
   env: NodeJS.ProcessEnv,
 ): Promise<RedisTarget> {
-  const { url, password, tls } = config.instances[instance] ?? {};
+  const { url, password, tls, sentinel, backup } = config.instances[instance] ?? {};
   if (!url) throw new RewindError('CONFIG_INVALID', `instances.${instance} has no url.`);
-  return { url, password: password && (await resolveSecret(password, env)), tls: await readPem(tls) };
+  const secret = (ref: typeof password) => ref && resolveSecret(ref, env);
+  const target = { url, password: await secret(password), tls: await readPem(tls) };
+  if (!sentinel || backup?.from === 'replica') return target;
+  const { master, addresses, password: ofSentinels } = sentinel;
+  return atPrimary(
+    target,
+    await findPrimary({ master, addresses, password: await secret(ofSentinels), tls: target.tls }),
+  );
 }
 
 async function readPem(files: TlsFiles | undefined): Promise<RedisTarget['tls']> {

@@ -1,10 +1,12 @@
 import type { Client } from '@temporalio/client';
 import { Worker } from '@temporalio/worker';
 import { catalogueActivities } from '../activities/catalogue.ts';
+import { describePolicyActivity, probeActivities, viewActivities } from '../activities/check.ts';
 import { dumpActivities } from '../activities/dump.ts';
 import { ownerActivities } from '../activities/owner.ts';
 import { policyActivities } from '../activities/policy.ts';
 import { saveActivities } from '../activities/save.ts';
+import { openOnce } from '../repository/open.ts';
 import { openInstance } from './instance-context.ts';
 import { type RoleSettings, workerBasics } from './role.ts';
 import { workflowCode } from './workflow-code.ts';
@@ -22,6 +24,9 @@ export async function orchestratorWorker(settings: RoleSettings, client: Client)
       ...catalogueActivities(contextOf),
       ...saveActivities(contextOf),
       ...dumpActivities(contextOf),
+      ...describePolicyActivity(settings.config),
+      ...viewActivities(contextOf),
+      ...probeActivities(openOnce(settings.config.repository)),
     },
   });
 }

@@ -2,7 +2,6 @@ import { ApplicationFailure, proxyActivities, type TemporalFailure } from '@temp
 import type { CatalogueActivities, PublishRequest } from '../activities/catalogue.ts';
 import type { DumpActivities } from '../activities/dump.ts';
 import type { PolicyActivities } from '../activities/policy.ts';
-import type { ProofActivities } from '../activities/proof.ts';
 import type { SaveActivities } from '../activities/save.ts';
 import type { Pin } from '../backup/pin.ts';
 import type { PreflightReport } from '../backup/preflight.ts';
@@ -14,6 +13,8 @@ import type { DumpFacts } from '../sandbox/dump-facts.ts';
 import type { ProofReport } from '../sandbox/prove.ts';
 import { failureCode } from './failure-code.ts';
 import { megabytes, seconds } from './figures.ts';
+import { patienceOf } from './patience.ts';
+import { loadAndVerify } from './proof-step.ts';
 import type { RunStory } from './run-story.ts';
 
 /** The first activity of every run: what the configuration says, without secrets, and its digest. */
@@ -27,14 +28,8 @@ export type BackupSteps = ReturnType<typeof backupSteps>;
 /** Every step of a backup under the name that operators look for, where it runs, and what it tells when it is done. */
 export function backupSteps(policy: InstancePolicy, story: RunStory) {
   const { timeouts } = policy;
-  const patience = {
-    scheduleToStartTimeout: timeouts.roleSilenceMs,
-    heartbeatTimeout: timeouts.heartbeatMs,
-    startToCloseTimeout: timeouts.stepMs,
-    retry: { initialInterval: timeouts.retryMs, backoffCoefficient: 2, maximumInterval: '30s', maximumAttempts: 30 },
-  } as const;
+  const patience = patienceOf(policy);
   const host = proxyActivities<SaveActivities & DumpActivities>({ ...patience, taskQueue: policy.hostQueue });
-  const sandbox = proxyActivities<ProofActivities>({ ...patience, taskQueue: 'rewind-sandbox' });
   const orchestrator = proxyActivities<CatalogueActivities>({ ...patience, taskQueue: 'rewind' });
 
   async function onHost<T>(step: string, run: () => Promise<T>): Promise<T> {
@@ -137,22 +132,8 @@ export function backupSteps(policy: InstancePolicy, story: RunStory) {
       return check;
     },
 
-    async loadAndVerify(subject: BackupSubject, facts: DumpFacts, object: StoredBackupObject): Promise<ProofReport> {
-      story.step('loadAndVerify');
-      try {
-        const proof = await sandbox.loadAndVerify.executeWithOptions(
-          { activityId: 'loadAndVerify', summary: `load ${facts.keys} keys from the store and compare` },
-          [{ subject, facts, object }],
-        );
-        for (const check of proof.checks) story.tell(check.detail);
-        return proof;
-      } catch (error) {
-        if (failureCode(error) !== 'TIMEOUT_SCHEDULE_TO_START') throw error;
-        const detail = `no sandbox worker took loadAndVerify from rewind-sandbox within ${seconds(timeouts.roleSilenceMs)}: rewind verify ${subject.instance} ${subject.backupId} proves it later`;
-        story.tell(detail);
-        return { checks: [{ name: 'load', result: 'not-possible', detail }] };
-      }
-    },
+    loadAndVerify: (subject: BackupSubject, facts: DumpFacts, { dump }: StoredBackupObject): Promise<ProofReport> =>
+      loadAndVerify(policy, { id: subject.backupId, key: dump.key, sizeBytes: dump.sizeBytes, facts }, story),
 
     async publish(request: PublishRequest) {
       story.step('publish');

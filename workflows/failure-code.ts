@@ -13,3 +13,12 @@ export function sentenceOf(error: unknown): string {
   const cause = error instanceof ActivityFailure ? (error.cause ?? error) : error;
   return cause instanceof Error ? cause.message : String(cause);
 }
+
+/** The failure of a run whose backup a check contradicted: the backup is kept, but out of reach. */
+export function contradicted(backup: { readonly id: string; readonly reason?: string }): ApplicationFailure {
+  return ApplicationFailure.create({
+    type: 'BACKUP_CONTRADICTED',
+    nonRetryable: true,
+    message: `${backup.id}: ${backup.reason}`,
+  });
+}

@@ -1,10 +1,11 @@
-import { ApplicationFailure, CancellationScope, isCancellation, uuid4, workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, isCancellation, uuid4, workflowInfo } from '@temporalio/workflow';
+import type { PublishedBackup } from '../backup/publish.ts';
+import { SAVE_AGAIN, SAVE_ATTEMPTS } from '../backup/save-again.ts';
 import type { BackupSubject } from '../backup/subject.ts';
 import type { Tier } from '../policy/tier.ts';
-import type { BackupEntry } from '../repository/catalogue.ts';
 import type { Check } from '../sandbox/check.ts';
 import { type BackupSteps, backupSteps, readPolicy } from './backup-steps.ts';
-import { failureCode, sentenceOf } from './failure-code.ts';
+import { contradicted, failureCode, sentenceOf } from './failure-code.ts';
 import { ownInstance } from './instance-owner.ts';
 import { RunStory } from './run-story.ts';
 
@@ -15,14 +16,8 @@ export interface ScheduledBackupInput {
 
 export interface ScheduledBackupResult {
   readonly instance: string;
-  readonly backup: BackupEntry;
+  readonly backup: PublishedBackup;
 }
-
-/** How often a save is started anew when Redis, or somebody, took it away before its bytes were held. */
-const SAVE_ATTEMPTS = 3;
-
-/** A save that these ended is simply asked for again: nothing of it was kept. */
-const SAVE_AGAIN = new Set(['SAVE_LOST', 'SAVE_FAILED', 'PIN_LOST', 'DUMP_NOT_FRESH']);
 
 /**
  * Takes a backup and calls it one only after what is in the store was loaded and compared.
@@ -54,13 +49,7 @@ export async function scheduledBackup(input: ScheduledBackupInput): Promise<Sche
     const backup = await steps.publish({ subject, preflight, dump: { ...dump, checks }, proof });
     stored = true;
     story.phase('done', { outcome: backup.state });
-    if (backup.state === 'failed') {
-      throw ApplicationFailure.create({
-        type: 'BACKUP_CONTRADICTED',
-        nonRetryable: true,
-        message: `${backup.id}: ${backup.reason}`,
-      });
-    }
+    if (backup.state === 'failed') throw contradicted(backup);
     return { instance: input.instance, backup };
   } catch (error) {
     if (!stored) story.phase('failed', { outcome: isCancellation(error) ? 'cancelled' : 'failed' });
