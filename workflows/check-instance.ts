@@ -2,6 +2,7 @@ import {
   ActivityFailure,
   ApplicationFailure,
   CancellationScope,
+  isCancellation,
   proxyActivities,
   setCurrentDetails,
 } from '@temporalio/workflow';
@@ -108,7 +109,7 @@ async function answer<T>(ask: () => Promise<T>): Promise<Answer<T>> {
   try {
     return await ask();
   } catch (error) {
-    if (!(error instanceof ActivityFailure)) throw error;
+    if (!(error instanceof ActivityFailure) || isCancellation(error)) throw error;
     const code = failureCode(error);
     if (code === 'TIMEOUT_SCHEDULE_TO_START') return { silent: true };
     const [told] = (error.cause instanceof ApplicationFailure ? (error.cause.details ?? []) : []) as {

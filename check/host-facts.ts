@@ -1,0 +1,131 @@
+import { createHash } from 'node:crypto';
+import { access, constants, readFile, stat, statfs } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { reasonInLog } from './log-reason.ts';
+import type { RedisFacts } from './redis-facts.ts';
+
+/** The machine that Redis runs on, as a process there sees it. Undefined where this system does not tell. */
+export interface HostFacts {
+  /** The same for every process of one machine, containers too. */
+  readonly machine?: string;
+  readonly memory?: MemoryFacts;
+  /** Absent where Redis does not tell where it saves. */
+  readonly dump?: DumpPlaceFacts;
+  /** Why the last save failed, in Redis' own words. */
+  readonly lastSaveFailure?: string;
+}
+
+export interface MemoryFacts {
+  readonly totalBytes: number;
+  readonly availableBytes: number;
+  /** vm.overcommit_memory: 0 guesses, 1 always, 2 never more than the limit. */
+  readonly overcommit?: 0 | 1 | 2;
+  /** What may still be promised under overcommit 2, in bytes. */
+  readonly commitLeftBytes?: number;
+  readonly hugePages?: 'always' | 'madvise' | 'never';
+}
+
+export interface DumpPlaceFacts {
+  readonly dir: string;
+  readonly readable: boolean;
+  readonly freeBytes?: number;
+  /** Undefined: no dump is there yet. */
+  readonly last?: {
+    readonly sizeBytes: number;
+    readonly readable: boolean;
+    /** False where the system lets this user make no hard link to it. */
+    readonly linkable: boolean;
+  };
+  /** The repository is a folder on the same file system. */
+  readonly holdsRepository: boolean;
+}
+
+/** @param repositoryUrl the place of a `file://` repository is compared with the dump's */
+export async function readHostFacts(
+  redis: Pick<RedisFacts, 'dump' | 'logFile' | 'persistence'> | undefined,
+  repositoryUrl: string,
+): Promise<HostFacts> {
+  return {
+    machine: await machineMark(),
+    memory: await memoryFacts(),
+    dump: redis?.dump && (await dumpPlace(redis.dump, repositoryUrl)),
+    lastSaveFailure:
+      redis?.persistence.lastSave === 'err' && redis.logFile
+        ? await reasonInLog(redis.logFile, redis.dump?.dir)
+        : undefined,
+  };
+}
+
+/** A digest: the id itself is nobody's business elsewhere. */
+export async function machineMark(): Promise<string | undefined> {
+  const id = await text('/proc/sys/kernel/random/boot_id');
+  return id && createHash('sha256').update(id).digest('hex').slice(0, 12);
+}
+
+/** @see proc(5) and proc_sys_vm(5) */
+export async function memoryFacts(): Promise<MemoryFacts | undefined> {
+  const lines = await text('/proc/meminfo');
+  const bytes = (name: string) => {
+    const kilobytes = new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(lines ?? '')?.[1];
+    return kilobytes === undefined ? undefined : Number(kilobytes) * 1024;
+  };
+  const [totalBytes, availableBytes] = [bytes('MemTotal'), bytes('MemAvailable')];
+  if (totalBytes === undefined || availableBytes === undefined) return undefined;
+  const overcommit = Number((await text('/proc/sys/vm/overcommit_memory'))?.trim());
+  const [limit, committed] = [bytes('CommitLimit'), bytes('Committed_AS')];
+  const hugePages = /\[(always|madvise|never)\]/.exec(
+    (await text('/sys/kernel/mm/transparent_hugepage/enabled')) ?? '',
+  )?.[1];
+  return {
+    totalBytes,
+    availableBytes,
+    overcommit: overcommit === 0 || overcommit === 1 || overcommit === 2 ? overcommit : undefined,
+    commitLeftBytes: limit === undefined || committed === undefined ? undefined : limit - committed,
+    hugePages: hugePages as MemoryFacts['hugePages'],
+  };
+}
+
+async function dumpPlace(
+  { dir, dbfilename }: { dir: string; dbfilename: string },
+  repositoryUrl: string,
+): Promise<DumpPlaceFacts> {
+  const readable = await may(dir, constants.R_OK | constants.X_OK);
+  if (!readable) return { dir, readable, holdsRepository: false };
+  const disk = await statfs(dir);
+  const path = join(dir, dbfilename);
+  const dump = await stat(path).catch(() => undefined);
+  const own = process.geteuid?.() === 0 || dump?.uid === process.geteuid?.();
+  const unprotected = (await text('/proc/sys/fs/protected_hardlinks'))?.trim() === '0';
+  return {
+    dir,
+    readable,
+    freeBytes: disk.bavail * disk.bsize,
+    last: dump && {
+      sizeBytes: dump.size,
+      readable: await may(path, constants.R_OK),
+      linkable: (own || unprotected) && (await may(dir, constants.W_OK)),
+    },
+    holdsRepository: await onOneFileSystem(dir, repositoryUrl),
+  };
+}
+
+/** The folder of a repository may not be there yet: the nearest one above it will hold it. */
+async function onOneFileSystem(dir: string, repositoryUrl: string): Promise<boolean> {
+  if (!repositoryUrl.startsWith('file:')) return false;
+  let folder = fileURLToPath(repositoryUrl);
+  for (;;) {
+    const found = await stat(folder).catch(() => undefined);
+    if (found) return found.dev === (await stat(dir)).dev;
+    if (folder === dirname(folder)) return false;
+    folder = dirname(folder);
+  }
+}
+
+const may = (path: string, how: number): Promise<boolean> =>
+  access(path, how).then(
+    () => true,
+    () => false,
+  );
+
+const text = (path: string): Promise<string | undefined> => readFile(path, 'utf8').catch(() => undefined);
