@@ -28,7 +28,7 @@ export interface RepositorySettings {
  */
 export async function openRepository(settings: RepositorySettings): Promise<Repository> {
   const url = URL.canParse(settings.url) ? new URL(settings.url) : undefined;
-  if (url?.protocol === 'file:' && url.host === '') {
+  if (url?.protocol === 'file:' && settings.url.startsWith('file:///')) {
     const root = fileURLToPath(url).replace(/\/+$/, '');
     if (isAbsolute(root)) return new FileRepository(settings.url, root);
   }
@@ -43,4 +43,16 @@ export async function openRepository(settings: RepositorySettings): Promise<Repo
     });
   }
   throw new RewindError('REPOSITORY_URL_INVALID', `${JSON.stringify(settings.url)} is no address of a repository.`);
+}
+
+/** The same repository at every call; one that could not be opened is tried again at the next. */
+export function openOnce(settings: RepositorySettings): () => Promise<Repository> {
+  let opened: Promise<Repository> | undefined;
+  return () => {
+    const opening = (opened ??= openRepository(settings));
+    opening.catch(() => {
+      opened = undefined;
+    });
+    return opening;
+  };
 }
