@@ -25,7 +25,7 @@ RUN groupadd --system --gid 999 rewind \
  && install --directory --owner=999 --group=999 --mode=0700 /var/lib/rewind /data
 COPY --from=package /opt/rewind /opt/rewind
 COPY deploy/create-bucket.mjs /opt/rewind/
-RUN ln -s /opt/rewind/dist/cli/main.js /usr/local/bin/rewind
+RUN ln -s /opt/rewind/bin/rewind.mjs /usr/local/bin/rewind
 ENV NODE_ENV=production \
     REWIND_CONFIG=/etc/rewind/rewind.yaml \
     REWIND_HOME=/var/lib/rewind

@@ -11,6 +11,7 @@ import { freePort } from '../../process/free-port.ts';
 import { type LeashedProcess, startLeashed } from '../../process/leash.ts';
 import { untilReady } from '../../process/until-ready.ts';
 import { s3Client } from '../support/s3-store.ts';
+import { startRedis } from '../support/servers.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { type ComposeService, codeBlock, inCheckout, readCompose, readImage, readText } from './compose-file.ts';
 
@@ -31,8 +32,19 @@ const minio = inject('minio');
 const namespace = `compose-${randomUUID()}`;
 const started: LeashedProcess[] = [];
 
-/** What a name of the compose network, or a path in a container, is on this machine. */
-async function onThisMachine(name: string): Promise<(text: string) => string> {
+type Here = (text: string) => string;
+
+const containers = new Map<string, Promise<Here>>();
+
+/** What a name of the compose network, or a path in the container of a service, is on this machine. */
+function onThisMachine(name: string): Promise<Here> {
+  const made = containers.get(name) ?? makeContainer(name);
+  containers.set(name, made);
+  return made;
+}
+
+/** A folder for the root of a container, with the secrets and configuration files that it was granted. */
+async function makeContainer(name: string): Promise<Here> {
   const container = join(folder.path, 'containers', name);
   const replacements: [string, string][] = [
     ['temporal:7233', temporal.address],
@@ -62,7 +74,7 @@ async function asStarted(name: string, command = service(name).command ?? []) {
   const here = await onThisMachine(name);
   const { entrypoint = service(name).build ? image.entrypoint : [], environment = {} } = service(name);
   const words = [...entrypoint, ...command].map(here);
-  if (words[0] === 'rewind') words.splice(0, 1, process.execPath, inCheckout('cli/main.ts'));
+  if (words[0] === 'rewind') words.splice(0, 1, process.execPath, inCheckout('bin/rewind.mjs'));
   if (words[0] === 'node') words[0] = process.execPath;
   if (words[0] === 'redis-server') words[0] = foundPart('redis').path;
   const cwd = join(folder.path, 'containers', name);
@@ -111,7 +123,7 @@ describe('the services of docker-compose.yml, run without Docker', () => {
   test('the three roles take a backup that is verified, with the rights of the file and no others', {
     timeout: 240_000,
   }, async () => {
-    await start('redis', redisIsHealthy);
+    await start('redis', () => redisIsHealthy());
     const application = await loggedIn('redis_app_password');
     await application.mset(Object.fromEntries(Array.from({ length: 500 }, (_, n) => [`key:${n}`, `value ${n}`])));
     application.disconnect();
@@ -159,6 +171,13 @@ describe('the services of docker-compose.yml, run without Docker', () => {
     expect(check).toContain(':1C41 '); // 7233
     await expect(runCheck(check as string, port)).resolves.toBe(true);
     await expect(runCheck(check as string, await freePort())).resolves.toBe(false);
+  });
+
+  test('a Redis that came up without its users is unhealthy, though it answers', async () => {
+    const open = await startRedis();
+    await expect(redisIsHealthy(open.port)).resolves.toBe(false);
+    await open.stop();
+    await expect(redisIsHealthy()).resolves.toBe(true);
   });
 
   test('the agent’s user reads no key and writes none', async () => {
@@ -216,10 +235,10 @@ async function replaceIn(file: string, replacements: Record<string, string>): Pr
 }
 
 /** The file's own health check of Redis, which logs in as the agent does. */
-async function redisIsHealthy(): Promise<boolean> {
+async function redisIsHealthy(port = redisPort): Promise<boolean> {
   const [, check = ''] = service('redis').healthcheck?.test ?? [];
   const here = await onThisMachine('redis');
-  const command = here(check).replace('redis-cli', `redis-cli -p ${redisPort}`);
+  const command = here(check).replace('redis-cli', `redis-cli -p ${port}`);
   return run('sh', ['-c', command], { env: { PATH: path() } }).then(
     () => true,
     () => false,
