@@ -1,4 +1,4 @@
-import { join, relative } from 'node:path';
+import { join, sep } from 'node:path';
 import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker';
 
 const mapMark = '//# sourceMappingURL=data:application/json;base64,';
@@ -16,7 +16,7 @@ export async function bundleWorkflows(root: string): Promise<string> {
   });
   const [script, map] = splitAtMap(code);
   const { sourcesContent: _texts, ...rest } = map;
-  const published = { ...rest, sources: map.sources.map((source) => relative(root, source)) };
+  const published = { ...rest, sources: map.sources.map((source) => source.replaceAll(join(root, sep), '')) };
   return `${script}${mapMark}${Buffer.from(JSON.stringify(published)).toString('base64')}\n`;
 }
 
