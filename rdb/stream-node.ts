@@ -167,7 +167,10 @@ export class StreamNode implements Elements {
   #keepName(c: Cursor, bytes: Uint8Array, start: number, end: number): void {
     const total = this.#namesEnd + end - start;
     if (total > largestMasterFields) {
-      throw c.error('RDB_STRING_TOO_LONG', `a stream's field names are longer than ${largestMasterFields} bytes`);
+      throw c.error(
+        'RDB_STRING_TOO_LONG',
+        `field names of a stream at byte ${c.offset} are longer than ${largestMasterFields} bytes`,
+      );
     }
     if (total > this.#nameBytes.length) {
       const grown = new Uint8Array(total * 2);

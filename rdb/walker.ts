@@ -54,8 +54,8 @@ export class RdbWalker {
   readonly #crc = new Crc64();
   readonly #strings = new StringReader();
   readonly #module = new ModuleValue(this.#strings);
-  readonly #key = new CollectedString('a key', longestKey);
-  readonly #text = new CollectedString('an auxiliary field', longestAux);
+  readonly #key = new CollectedString(longestKey, (limit) => this.#tooLong('a key', limit));
+  readonly #text = new CollectedString(longestAux, (limit) => this.#tooLong('an auxiliary field', limit));
   readonly #entry = new RdbEntry();
   #types: (RdbTypeInfo | undefined)[] = [];
   #readers: (ValueReader | undefined)[] = [];
@@ -64,6 +64,8 @@ export class RdbWalker {
   #auxName = '';
   #functionCode: PieceTarget | null = null;
   #recordStart = -1;
+  /** Where the string that is read as a whole begins. */
+  #stringAt = 0;
   #slotRanges = 0;
   #metaLeft = 0;
   #inMeta = false;
@@ -180,6 +182,7 @@ export class RdbWalker {
         case 'aux-name':
           this.#strings.read(c, this.#text);
           this.#auxName = this.#text.text();
+          this.#stringAt = c.offset;
           this.#phase = 'aux-value';
           break;
         case 'aux-value':
@@ -254,6 +257,7 @@ export class RdbWalker {
         if (this.#recordStart < 0) this.#recordStart = at;
         entry.start = this.#recordStart;
         c.commit();
+        this.#stringAt = c.offset;
         this.#phase = 'key';
         return;
       }
@@ -310,6 +314,7 @@ export class RdbWalker {
         return;
       case opcode.aux:
         c.commit();
+        this.#stringAt = c.offset;
         this.#phase = 'aux-name';
         return;
       case opcode.function2:
@@ -412,6 +417,12 @@ export class RdbWalker {
     entry.metaAt = -1;
     this.#recordStart = -1;
     this.#phase = 'record';
+  }
+
+  #tooLong(what: string, limit: number): RewindError {
+    const offset = this.#stringAt;
+    const message = `${what} at byte ${offset} of the dump is longer than ${limit} bytes`;
+    return new RewindError('RDB_STRING_TOO_LONG', message, { details: { offset, limit } });
   }
 
   #footer(c: Cursor): void {

@@ -1,8 +1,7 @@
 import type { BlobFormat, BlobReader } from '../blob-reader.ts';
-import { CollectedString } from '../collected-string.ts';
 import type { Cursor } from '../cursor.ts';
 import type { StreamNode } from '../stream-node.ts';
-import type { StringReader } from '../string-reader.ts';
+import type { PieceTarget, StringReader } from '../string-reader.ts';
 import type { StreamId, ValueSink } from '../value-sink.ts';
 import type { ValueReader } from './value-reader.ts';
 
@@ -48,7 +47,7 @@ export class StreamValue implements ValueReader {
   readonly #format: BlobFormat;
   readonly #node: StreamNode;
   readonly #form: StreamForm;
-  readonly #nodeId = new CollectedString("a stream node's id", idBytes);
+  readonly #nodeId = new NodeId();
   #sink: ValueSink | null = null;
   #phase: Phase = 'nodes';
   #nodes = 0;
@@ -173,9 +172,9 @@ export class StreamValue implements ValueReader {
   #readNodeId(c: Cursor): void {
     this.#strings.read(c, this.#sink === null ? null : this.#nodeId);
     if (this.#sink === null) return;
-    const { bytes, start, end } = this.#nodeId;
-    if (end - start !== idBytes) throw c.corrupt(`a stream node's id of ${end - start} bytes`);
-    const view = new DataView(bytes.buffer, bytes.byteOffset + start, idBytes);
+    const { view, length } = this.#nodeId;
+    this.#nodeId.length = 0;
+    if (length !== idBytes) throw c.corrupt(`a stream node's id of ${length} bytes`);
     this.#node.beginNode(view.getBigUint64(0), view.getBigUint64(8));
   }
 
@@ -221,5 +220,19 @@ export class StreamValue implements ValueReader {
   #rawId(c: Cursor): StreamId {
     const ms = c.u64be();
     return { ms, seq: c.u64be() };
+  }
+}
+
+/** Takes a node's id; of a longer string only the length. */
+class NodeId implements PieceTarget {
+  readonly #bytes = new Uint8Array(idBytes);
+  readonly view = new DataView(this.#bytes.buffer);
+  length = 0;
+
+  piece(bytes: Uint8Array, start: number, end: number): void {
+    for (let i = start; i < end && this.length + i - start < idBytes; i++) {
+      this.#bytes[this.length + i - start] = bytes[i]!;
+    }
+    this.length += end - start;
   }
 }
