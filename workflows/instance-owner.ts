@@ -2,20 +2,33 @@ import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import {
   ApplicationFailure,
   condition,
+  defineSignal,
   ParentClosePolicy,
   proxyActivities,
+  setHandler,
   sleep,
   startChild,
   workflowInfo,
 } from '@temporalio/workflow';
 import type { OwnerActivities } from '../activities/owner.ts';
 
+const releaseSignal = defineSignal('release');
+
 /**
- * The lock of an instance: it does nothing but exist under an id that Temporal gives only once. It is terminated with
- * the workflow that started it, however that one ends, so a dead owner never holds an instance.
+ * The lock of an instance: it does nothing but exist under an id that Temporal gives only once. Its owner releases it;
+ * where the owner cannot (terminated, timed out), Temporal terminates it, so a dead owner never holds an instance.
  */
 export async function instanceOwner(_owner: { workflowId: string }): Promise<void> {
-  await condition(() => false);
+  let released = false;
+  setHandler(releaseSignal, () => {
+    released = true;
+  });
+  await condition(() => released);
+}
+
+export interface Ownership {
+  /** Lets go of the instance. Whoever does not do it lets go by ending. */
+  release(): Promise<void>;
 }
 
 const { describeOwner } = proxyActivities<OwnerActivities>({ startToCloseTimeout: '10s' });
@@ -28,18 +41,23 @@ const TRIES = 5;
  *
  * @throws ApplicationFailure INSTANCE_BUSY
  */
-export async function ownInstance(instance: string): Promise<void> {
+export async function ownInstance(instance: string): Promise<Ownership> {
   const me = workflowInfo();
   for (let attempt = 1; ; attempt += 1) {
     try {
-      await startChild(instanceOwner, {
+      const lock = await startChild(instanceOwner, {
         workflowId: `owner/${instance}`,
         args: [{ workflowId: me.workflowId }],
         parentClosePolicy: ParentClosePolicy.TERMINATE,
         staticSummary: `${instance} is owned by ${me.workflowId}`,
         memo: { owner: me.workflowId },
       });
-      return;
+      return {
+        release: async () => {
+          await lock.signal(releaseSignal);
+          await lock.result();
+        },
+      };
     } catch (error) {
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
       const owner = await describeOwner({ instance });

@@ -30,7 +30,7 @@ export async function scheduledBackup(input: ScheduledBackupInput): Promise<Sche
     startedAt: workflowInfo().startTime.toISOString(),
     nonce: uuid4(),
   });
-  await ownInstance(input.instance);
+  const owner = await ownInstance(input.instance);
   const subject: BackupSubject = { instance: input.instance, policyDigest: policy.digest, backupId, tier };
   const steps = backupSteps(policy, story);
   let stored = false;
@@ -56,7 +56,10 @@ export async function scheduledBackup(input: ScheduledBackupInput): Promise<Sche
     story.tell(sentenceOf(error));
     throw error;
   } finally {
-    await CancellationScope.nonCancellable(() => steps.prune(subject, { stored }));
+    await CancellationScope.nonCancellable(async () => {
+      await steps.prune(subject, { stored });
+      await owner.release();
+    });
   }
 }
 
