@@ -1,17 +1,11 @@
-import { readdir, rmdir, stat, unlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import { rmdir } from 'node:fs/promises';
 import { withRedis } from '../redis/connection.ts';
-import { readInfo } from '../redis/info.ts';
-import { backupDirectory } from '../repository/layout.ts';
+import { type Info, readInfo } from '../redis/info.ts';
+import { removeAbandoned, removeHalfMade } from './half-made.ts';
 import type { InstanceContext } from './instance-context.ts';
+import { removeKilledSaves } from './killed-saves.ts';
 import { pinFolder, prunePins } from './pin.ts';
 import type { BackupSubject } from './subject.ts';
-
-/** Redis leaves `temp-<pid>.rdb` when its child or itself is killed -9, and they fill the disk. */
-const KILLED_SAVE = /^temp-\d+\.rdb$/;
-
-/** A temporary dump that no save has touched for this long belongs to no save, in milliseconds. */
-const ABANDONED_AFTER_MS = 10 * 60_000;
 
 /**
  * Lets go of what a backup held on the host, and of what crashed runs left there; when the backup was not stored, of its
@@ -23,51 +17,33 @@ export async function pruneAfterBackup(
   outcome: { stored: boolean },
 ): Promise<{ removed: number }> {
   let removed = 0;
-  const dir = await redisDir(context);
-  if (dir) {
+  const redis = await askRedis(context);
+  if (redis) {
     const { keep, forSeconds } = context.policy.host.local;
-    removed += await prunePins(dir, subject.backupId, {
+    removed += await prunePins(redis.dir, subject.backupId, {
       keep,
       forMs: forSeconds * 1000,
       stored: outcome.stored,
       now: Date.now(),
     });
-    await rmdir(pinFolder(dir)).catch(() => undefined);
-    removed += await removeKilledSaves(context, dir);
+    await rmdir(pinFolder(redis.dir)).catch(() => undefined);
+    removed += await removeKilledSaves(redis.dir, redis.server);
   }
-  if (!outcome.stored) removed += await removeHalfMade(context, subject);
+  if (!outcome.stored) removed += await removeHalfMade(context.repository, subject);
+  // What others left long ago is no reason to hold this run up: every later one looks for it again.
+  removed += await removeAbandoned(context.repository, subject.instance).catch(() => 0);
   return { removed };
 }
 
-async function redisDir(context: InstanceContext): Promise<string | undefined> {
-  if (context.policy.source === 'replication') return undefined;
-  const reply = await withRedis(context.target, (redis) => redis.config('GET', 'dir')).catch(() => undefined);
-  return (reply as string[] | undefined)?.[1];
-}
-
-async function removeKilledSaves(context: InstanceContext, dir: string): Promise<number> {
-  const saving = await withRedis(context.target, (redis) => readInfo(redis, 'persistence')).catch(() => undefined);
-  if (saving?.rdb_bgsave_in_progress !== '0') return 0;
-  let removed = 0;
-  for (const name of await readdir(dir).catch(() => [])) {
-    if (!KILLED_SAVE.test(name)) continue;
-    const path = join(dir, name);
-    const touched = (await stat(path).catch(() => undefined))?.mtimeMs ?? Date.now();
-    if (Date.now() - touched < ABANDONED_AFTER_MS) continue;
-    await unlink(path).then(
-      () => (removed += 1),
-      () => undefined,
-    );
+/** Where Redis saves, and what it does now; undefined where there is no file of its to clean up, or it does not answer. */
+async function askRedis({ policy, target }: InstanceContext): Promise<{ dir: string; server: Info } | undefined> {
+  if (policy.source === 'replication') return undefined;
+  try {
+    return await withRedis(target, async (redis) => {
+      const [, dir] = (await redis.config('GET', 'dir')) as string[];
+      return dir === undefined ? undefined : { dir, server: await readInfo(redis, 'everything') };
+    });
+  } catch {
+    return undefined;
   }
-  return removed;
-}
-
-async function removeHalfMade(context: InstanceContext, subject: BackupSubject): Promise<number> {
-  const { repository } = context;
-  const directory = backupDirectory(subject);
-  const keys: string[] = [];
-  for await (const { key } of repository.list(directory)) keys.push(key);
-  if (keys.some((key) => key.endsWith('/manifest.json'))) return 0;
-  for (const key of keys) await repository.remove(key);
-  return keys.length + (await repository.sweepUploads(directory, new Date()));
 }
