@@ -9,6 +9,7 @@ import {
   Client,
   Connection,
   ScheduleNotFoundError,
+  type WorkflowHandle,
   type WorkflowHandleWithFirstExecutionRunId,
 } from '@temporalio/client';
 import Long from 'long';
@@ -29,12 +30,19 @@ export interface Deployment {
   readonly configPath: string;
   /** The folder of one role; nothing of it may be needed by another. */
   home(role: Role): string;
-  start(role: Role): Promise<void>;
+  /** Its temporary files; no other role's are there. */
+  temporaryFolder(role: Role): string;
+  /** @param env on top of the deployment's, for this start of it */
+  start(role: Role, env?: NodeJS.ProcessEnv): Promise<void>;
   /** As the out-of-memory killer does it. */
   kill9(role: Role): Promise<void>;
   pid(role: Role): number;
   log(role: Role): Promise<string>;
   startBackup(instance?: string): Promise<WorkflowHandleWithFirstExecutionRunId>;
+  /** Every run so far, or those of one instance. */
+  runs(instance?: string): readonly WorkflowHandle[];
+  /** Another rewind.yaml for the same Temporal, for `start`. @returns its path */
+  writeConfig(config: Omit<ConfigInput, 'temporal'>): Promise<string>;
   backup(instance?: string): Promise<ScheduledBackupResult>;
   /** A command as a person types it, in a folder without anything but the configuration. */
   cli(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }>;
@@ -56,17 +64,28 @@ export async function startDeployment(options: {
   const folder = await temporaryFolder('deployment');
   const temporal = { address: options.temporal.address, namespace: client.options.namespace };
   const configPath = join(folder.path, 'rewind.yaml');
-  await writeFile(configPath, stringify({ timeouts: shortTimeouts, sandbox: { servers: [redisBinary()] }, ...options.config, temporal }));
+  const writeConfig = async (
+    config: Omit<ConfigInput, 'temporal'>,
+    path = join(folder.path, `${randomUUID()}.yaml`),
+  ) => {
+    const timeouts = { ...shortTimeouts, ...config.timeouts };
+    await writeFile(path, stringify({ sandbox: { servers: [redisBinary()] }, ...config, timeouts, temporal }));
+    return path;
+  };
+  await writeConfig(options.config, configPath);
   const env = { ...process.env, ...options.env, REWIND_CONFIG: configPath };
   const running = new Map<Role, ChildProcess>();
   const homes = new Map(roles.map((role) => [role, join(folder.path, `machine-of-${role}`)]));
   const home = (role: Role) => homes.get(role) as string;
 
-  const start = async (role: Role) => {
-    await mkdir(home(role), { recursive: true });
+  const temporaryOf = (role: Role) => join(home(role), 'tmp');
+  const runs = new Map<string, WorkflowHandle[]>();
+
+  const start = async (role: Role, more: NodeJS.ProcessEnv = {}) => {
+    await mkdir(temporaryOf(role), { recursive: true });
     const child = spawn(process.execPath, [cli, 'worker', '--role', role], {
       cwd: home(role),
-      env: { ...env, REWIND_HOME: home(role) },
+      env: { ...env, REWIND_HOME: home(role), TMPDIR: temporaryOf(role), ...more },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     running.set(role, child);
@@ -92,25 +111,31 @@ export async function startDeployment(options: {
     child.kill(signal);
     await ended;
   };
-  await Promise.all((options.roles ?? roles).map(start));
+  await Promise.all((options.roles ?? roles).map((role) => start(role)));
 
   const [only = ''] = Object.keys(options.config.instances ?? {});
-  const startBackup = (instance = only) =>
-    client.workflow.start('scheduledBackup', {
+  const startBackup = async (instance = only) => {
+    const run = await client.workflow.start('scheduledBackup', {
       taskQueue: 'rewind',
       workflowId: `backup/${instance}-${randomUUID()}`,
       args: [{ instance }],
       typedSearchAttributes: [{ key: searchAttributes.instance, value: instance }],
     });
+    runs.set(instance, [...(runs.get(instance) ?? []), run]);
+    return run;
+  };
   return {
     client,
     configPath,
     home,
+    temporaryFolder: temporaryOf,
     start,
     kill9: (role) => end(role, 'SIGKILL'),
     pid: (role) => running.get(role)?.pid as number,
     log: (role) => readFile(join(folder.path, `${role}.log`), 'utf8'),
     startBackup,
+    runs: (instance) => (instance === undefined ? [...runs.values()].flat() : (runs.get(instance) ?? [])),
+    writeConfig: (config) => writeConfig(config),
     backup: async (instance) => (await startBackup(instance)).result() as Promise<ScheduledBackupResult>,
     cli: (...args) => runCli(args, folder.path, { ...env, REWIND_HOME: join(folder.path, 'machine-of-operator') }),
     stop: async () => {
