@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runToEnd } from './child.mjs';
+import { closingLine, countTests } from './closing-line.mjs';
 import { bootstrap } from './main.mjs';
 import { ensureNodeDependencies } from './node-dependencies.mjs';
 import { say } from './progress.mjs';
@@ -18,9 +19,8 @@ export async function test(args) {
     process.stderr.write(`redis-rewind: ${error.message}\n`);
     counts = { passed: 0, failed: 1, skipped: 0 };
   }
-  const { passed, failed, skipped } = counts;
-  process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
-  process.stdout.write(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}\n`);
+  process.exitCode = counts.failed > 0 || counts.passed === 0 ? 1 : 0;
+  process.stdout.write(`${closingLine(counts)}\n`);
 }
 
 async function runAll(args) {
@@ -55,16 +55,4 @@ async function runAll(args) {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-/** Counts vitest's JSON report. A file that could not be loaded holds no test, and counts as one that failed. */
-function countTests({ testResults }) {
-  const counts = { passed: 0, failed: 0, skipped: 0 };
-  for (const { status, assertionResults } of testResults) {
-    for (const { status: each } of assertionResults) {
-      counts[each === 'passed' || each === 'failed' ? each : 'skipped']++;
-    }
-    if (status === 'failed' && !assertionResults.some((each) => each.status === 'failed')) counts.failed++;
-  }
-  return counts;
 }
