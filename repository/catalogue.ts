@@ -54,6 +54,9 @@ const AT_ONCE = 16;
 /** Later proofs of one backup that are looked at, the newest ones. */
 const PROOFS = 20;
 
+/** As `addVerification` names them. */
+const LATER_PROOF = /^verifications\/\d{8}T\d{6}Z-[0-9a-f]+\.json$/;
+
 /** What a listing of names says of one backup. */
 interface Found {
   readonly name: BackupName;
@@ -134,7 +137,7 @@ async function findIn(repository: Repository, instance: string, tier: Tier, fail
     if (!backup) backups.set(name.backupId, (backup = { name, manifest: false, proofs: [] }));
     if (file === 'manifest.json') backup.manifest = true;
     else if (file === 'dump.rdb') backup.dumpBytes = sizeBytes;
-    else if (/^verifications\/[^/]+\.json$/.test(file)) backup.proofs.push(key);
+    else if (LATER_PROOF.test(file)) backup.proofs.push(key);
   }
   return [...backups.values()]
     .filter(({ manifest }) => manifest)

@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
+import type { Tier } from '../policy/tier.ts';
+
+export type { Tier };
 
 /** Directories of their own, so that lifecycle rules by prefix work. */
-export const tiers = ['hourly', 'daily', 'weekly', 'monthly'] as const;
-export type Tier = (typeof tiers)[number];
+export const tiers = ['hourly', 'daily', 'weekly', 'monthly'] as const satisfies readonly Tier[];
 
 /** What a backup's place in the repository is made of. */
 export interface BackupName {

@@ -1,12 +1,19 @@
 import { readFile } from 'node:fs/promises';
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
 import { S3Client } from '@aws-sdk/client-s3';
 import type { RepositorySettings } from '../open.ts';
 
-/** Of one request, the first one included, with the SDK's own growing waits; longer outages are the caller's to wait out. */
-const ATTEMPTS = 5;
-const CONNECT_MS = 10_000;
-/** A store that says nothing for so long is gone: the connection is given up and the request tried again. */
-const SILENCE_MS = 60_000;
+/** How long a request is tried; longer outages are the caller's to wait out. */
+export interface Patience {
+  /** The first one included, with the SDK's own growing waits between them. */
+  readonly attempts: number;
+  readonly connectMs: number;
+  /** A store that says nothing for so long is gone: the connection is given up and the request tried again. */
+  readonly silenceMs: number;
+}
+
+const usual: Patience = { attempts: 4, connectMs: 10_000, silenceMs: 60_000 };
 const CONNECTIONS = 32;
 
 /**
@@ -14,23 +21,26 @@ const CONNECTIONS = 32;
  *
  * Checksums are left to the callers, who know whether they have them already.
  */
-export async function s3Client(settings: RepositorySettings): Promise<S3Client> {
+export async function s3Client(settings: RepositorySettings, patience: Patience = usual): Promise<S3Client> {
   const { tls } = settings;
-  const [ca, cert, key] = await Promise.all([tls?.ca, tls?.cert, tls?.key].map(async (path) => path && readFile(path)));
-  const agent = { keepAlive: true, maxSockets: CONNECTIONS };
+  const [ca, cert, key] = await Promise.all([tls?.ca, tls?.cert, tls?.key].map((path) => path && readFile(path)));
+  const reuse = { keepAlive: true, maxSockets: CONNECTIONS };
   return new S3Client({
     // A store of one's own has no regions; AWS' first one is what such stores sign with.
     region: settings.region ?? (settings.endpoint ? 'us-east-1' : undefined),
     endpoint: settings.endpoint,
     forcePathStyle: settings.pathStyle ?? false,
-    maxAttempts: ATTEMPTS,
+    maxAttempts: patience.attempts,
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
+    // `Expect: 100-continue` makes the SDK open a connection of its own for each part, without our certificates.
+    expectContinueHeader: false,
     requestHandler: {
-      connectionTimeout: CONNECT_MS,
-      socketTimeout: SILENCE_MS,
-      httpAgent: agent,
-      httpsAgent: { ...agent, ca: ca || undefined, cert: cert || undefined, key: key || undefined },
+      connectionTimeout: patience.connectMs,
+      socketTimeout: patience.silenceMs,
+      // Agents, not their options: given options, the SDK may make others without them.
+      httpAgent: new HttpAgent(reuse),
+      httpsAgent: new HttpsAgent({ ...reuse, ca: ca || undefined, cert: cert || undefined, key: key || undefined }),
     },
   });
 }

@@ -1,10 +1,10 @@
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GetObjectCommand } from '@aws-sdk/client-s3';
 import { RewindError } from '../../errors/rewind-error.ts';
 import type { ReadOptions } from '../repository.ts';
 import type { S3Store } from './store.ts';
-import { isNotFound } from './store-failure.ts';
+import { isEmptyRange, isNotFound } from './store-failure.ts';
 
 /** Breaks in a row, without a byte between them, after which the store counts as gone; waits in milliseconds. */
 const BREAKS = 6;
@@ -70,29 +70,29 @@ export class ResumingRead {
 
   async #request(): Promise<Readable> {
     const { signal } = this.#options;
-    const ranged = this.#position > 0 || this.#end !== undefined;
     const request = new GetObjectCommand({
       ...this.#store.object(this.#key),
-      Range: ranged ? `bytes=${this.#position}-${this.#end === undefined ? '' : this.#end - 1}` : undefined,
+      // Also from the beginning: the answer to a range tells the object's whole length, whatever cuts the answer short.
+      Range: `bytes=${this.#position}-${this.#end === undefined ? '' : this.#end - 1}`,
       IfMatch: this.#etag,
     });
-    const doing = `reading ${this.#key}`;
     const answer = await this.#store.told(
-      doing,
+      `reading ${this.#key}`,
       () =>
         this.#store.client.send(request, { abortSignal: signal }).catch((error) => {
+          if (isEmptyRange(error) && this.#position === 0) return undefined;
           if (!isNotFound(error)) throw error;
           throw new RewindError('OBJECT_MISSING', `${this.#key} is not in ${this.#store.place.url}.`, { cause: error });
         }),
       signal,
     );
-    if (this.#position > 0 && answer.ContentRange === undefined) {
+    if (answer && this.#position > 0 && answer.ContentRange === undefined) {
       throw new RewindError('STORE_REFUSED', `The store sent all of ${this.#key} where it was asked for a part of it.`);
     }
-    this.#etag ??= answer.ETag;
-    const total = totalOf(answer.ContentRange) ?? answer.ContentLength ?? 0;
+    this.#etag ??= answer?.ETag;
+    const total = totalOf(answer?.ContentRange) ?? answer?.ContentLength ?? 0;
     this.#end = Math.min(this.#end ?? total, total);
-    return answer.Body as Readable;
+    return (answer?.Body as Readable | undefined) ?? Readable.from([]);
   }
 
   #broken(cause?: unknown): RewindError {

@@ -44,6 +44,9 @@ export function isNotFound(error: unknown): boolean {
   return (error as SdkError)?.$metadata?.httpStatusCode === 404 && !/^(NoSuchBucket|kms)/i.test(errorName(error) ?? '');
 }
 
+/** A range of an object without a byte. */
+export const isEmptyRange = (error: unknown): boolean => errorName(error) === 'InvalidRange';
+
 /** The name is taken, or is being taken by somebody else at this moment. */
 export function isTaken(error: unknown): boolean {
   return sdkNames(error).some((name) => name === 'PreconditionFailed' || name === 'ConditionalRequestConflict');
