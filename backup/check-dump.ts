@@ -4,18 +4,24 @@ import type { RdbInspection } from '../rdb/inspection.ts';
 import type { Check } from '../sandbox/check.ts';
 import { type DumpFacts, factsOf } from '../sandbox/dump-facts.ts';
 import type { PinnedBytes } from './pin.ts';
+import { unwalkedDump } from './unwalked-dump.ts';
 
 export interface CheckedDump {
   readonly facts: DumpFacts;
   readonly checks: Check[];
 }
 
-/** Walks the pinned bytes: counts, checksum and digest in one pass. Damage is an error with the byte it was found at. */
+/** Walks the pinned bytes: counts, checksum and digest in one pass. Damage is a contradiction, with its byte. */
 export async function checkDump(bytes: PinnedBytes, startedAt: number, io: StepIO): Promise<CheckedDump> {
-  const inspection = await inspectRdb(bytes, {
-    signal: io.signal,
-    onProgress: (done, total) => io.onProgress({ phase: 'walk', done, total, unit: 'bytes' }),
-  });
+  let inspection: RdbInspection;
+  try {
+    inspection = await inspectRdb(bytes, {
+      signal: io.signal,
+      onProgress: (done, total) => io.onProgress({ phase: 'walk', done, total, unit: 'bytes' }),
+    });
+  } catch (error) {
+    return unwalkedDump(bytes, error);
+  }
   return { facts: factsOf(inspection), checks: dumpChecks(inspection, startedAt) };
 }
 

@@ -20,6 +20,8 @@ export async function provable(context: InstanceContext, backupId: string): Prom
     key: `${directory}${manifest.dump.file}`,
     sizeBytes: manifest.dump.sizeBytes,
     facts: {
+      // Version 0 stands for a dump that the reader could not walk.
+      walked: manifest.rdb.version > 0,
       sha256: manifest.dump.sha256,
       origin: { serverName: manifest.server.name, serverVersion: manifest.server.version },
       usedMemoryBytes: 0,

@@ -38,12 +38,22 @@ export async function publishBackup(context: InstanceContext, request: PublishRe
   const earlier = await listBackups(context.repository, subject.instance);
   const previous = earlier.find(({ state, id }) => state === 'verified' && id !== subject.backupId);
   const checks = [...dump.checks, ...proof.checks];
-  const verdict = judge(checks, dump.facts.keys, previous?.keys, context.policy.backup.flagBelow);
+  const keys = dump.facts.walked ? dump.facts.keys : proof.load?.keysLoaded;
+  const verdict = judge(checks, keys, previous?.keys, context.policy.backup.flagBelow);
   const manifest = { ...manifestOf(request, checks), ...verdict };
-  const { id, time, tier, sizeBytes, keys, state, reason, flagged } = await (verdict.state === 'failed'
+  const {
+    id,
+    time,
+    tier,
+    sizeBytes,
+    keys: total,
+    state,
+    reason,
+    flagged,
+  } = await (verdict.state === 'failed'
     ? quarantine(context.repository, manifest)
     : publishManifest(context.repository, manifest));
-  return { id, time, tier, sizeBytes, keys, state, reason, flagged };
+  return { id, time, tier, sizeBytes, keys: total, state, reason, flagged };
 }
 
 function manifestOf(
@@ -71,7 +81,11 @@ function manifestOf(
       storeChecksum: object.dump.checksum ?? null,
     },
     serverFile: { file: 'server.json', sizeBytes: object.serverJson.sizeBytes },
-    keys: { total: facts.keys, withExpiry: facts.keysWithExpiry, byDatabase: facts.keysByDatabase },
+    keys: {
+      total: facts.walked ? facts.keys : (proof.load?.keysLoaded ?? 0),
+      withExpiry: facts.keysWithExpiry,
+      byDatabase: facts.keysByDatabase,
+    },
     functionLibraries: facts.functionLibraries,
     modules: [...facts.modules],
     verifications: checks.map(verificationOf),

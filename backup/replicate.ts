@@ -3,6 +3,8 @@ import { PassThrough } from 'node:stream';
 import { RewindError } from '../errors/rewind-error.ts';
 import type { StepIO } from '../process/step-io.ts';
 import { inspectHere } from '../rdb/inspect-file.ts';
+import type { RdbInspection } from '../rdb/inspection.ts';
+import { isUnknown } from '../rdb/walk.ts';
 import { withRedis } from '../redis/connection.ts';
 import { redisTimeMs } from '../redis/info.ts';
 import { receiveDump } from '../redis/psync.ts';
@@ -14,6 +16,7 @@ import type { InstanceContext } from './instance-context.ts';
 import type { PreflightReport } from './preflight.ts';
 import { type StoredBackupObject, storeServerDescription } from './store.ts';
 import type { BackupSubject } from './subject.ts';
+import { unwalkedCheck, unwalkedFacts } from './unwalked-dump.ts';
 
 /** A dump that came over a replication link. Seconds are of Redis' clock. */
 export interface ReplicatedDump extends CheckedDump {
@@ -50,17 +53,21 @@ export async function replicateDump(
     // Damage found by the reader ends the upload, and a store that fails ends the reader.
     inspecting.catch((error) => forReader.destroy(error as Error));
     storing.catch((error) => forReader.destroy(error as Error));
-    const [inspection, stored] = await Promise.all([inspecting, storing]);
-    if (Number(inspection.aux.ctime) < startedAt) {
+    const walked = (inspection: RdbInspection): CheckedDump => ({
+      facts: factsOf(inspection),
+      checks: dumpChecks(inspection, startedAt),
+    });
+    const [checked, stored] = await Promise.all([inspecting.then(walked, notKnown(preflight)), storing]);
+    if (checked.facts.ctime !== undefined && checked.facts.ctime < startedAt) {
       await repository.remove(key);
       throw new RewindError('DUMP_JOINED', 'The server attached us to a save that was running for another replica.');
     }
     // A server that had no replica takes a new replication id for us; the next run has to know it.
     await checkIdentity(context, [dump.replId, ...preflight.replicationIds]);
     const save = { startedAt, endedAt: await second() };
-    const facts = { ...factsOf(inspection), replicationId: dump.replId, replicationOffset: dump.offset };
+    const facts = { ...checked.facts, replicationId: dump.replId, replicationOffset: dump.offset };
     const object = { dump: stored, serverJson: await storeServerDescription(context, subject) };
-    return { facts, checks: dumpChecks(inspection, startedAt), object, save };
+    return { facts, checks: checked.checks, object, save };
   } finally {
     dump.close();
   }
@@ -75,3 +82,13 @@ async function* tee(chunks: AsyncIterable<Buffer>, reader: PassThrough): AsyncGe
   }
   reader.end();
 }
+
+/** The reader has had every byte of a dump that it does not know all of, so its size and digest are told. */
+const notKnown =
+  ({ server }: PreflightReport) =>
+  (error: unknown): CheckedDump => {
+    if (!isUnknown(error)) throw error;
+    const { sizeBytes, sha256 } = error.details as { sizeBytes: number; sha256: string };
+    const aux = { [`${server.name}-ver`]: server.version };
+    return { facts: unwalkedFacts(aux, sizeBytes, sha256), checks: [unwalkedCheck(error)] };
+  };

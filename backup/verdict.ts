@@ -26,12 +26,13 @@ const REQUIRED = [
  * The state of a backup from its checks: one contradiction fails it; anything that could not be shown, or was not even
  * tried, leaves it unproven.
  *
+ * @param keys undefined where nobody could count them
  * @param previousKeys keys of the last verified backup; undefined when there is none
  * @param flagBelow fraction of `previousKeys` under which a dataset is suspicious
  */
 export function judge(
   checks: readonly Check[],
-  keys: number,
+  keys: number | undefined,
   previousKeys: number | undefined,
   flagBelow: number,
 ): Verdict {
@@ -45,7 +46,8 @@ export function judge(
   return { state: 'verified', flagged };
 }
 
-function flag(keys: number, previousKeys: number | undefined, flagBelow: number): string | undefined {
+function flag(keys: number | undefined, previousKeys: number | undefined, flagBelow: number): string | undefined {
+  if (keys === undefined) return undefined;
   if (keys === 0) return 'the dataset is empty: it may be the disaster itself';
   if (previousKeys !== undefined && keys < previousKeys * flagBelow) {
     return `${keys} keys, the last verified backup has ${previousKeys}: it may be the disaster itself`;

@@ -6,6 +6,8 @@ import type { DumpOrigin } from './servers.ts';
  * a manifest has to say.
  */
 export interface DumpFacts {
+  /** False where the reader could not read to the end: then no count here is one. */
+  readonly walked: boolean;
   readonly magic: 'REDIS' | 'VALKEY';
   readonly rdbVersion: number;
   readonly sizeBytes: number;
@@ -31,6 +33,7 @@ export interface DumpFacts {
 /** What a proof compares with; a manifest has all of it, so that a backup can be proven years later. */
 export type ProvableFacts = Pick<
   DumpFacts,
+  | 'walked'
   | 'sha256'
   | 'origin'
   | 'usedMemoryBytes'
@@ -45,14 +48,12 @@ export function factsOf(inspection: RdbInspection): DumpFacts {
   const { aux } = inspection;
   const keysByDatabase = Object.fromEntries(inspection.databases.map(({ db, keys }) => [String(db), keys]));
   return {
+    walked: true,
     magic: inspection.magic,
     rdbVersion: inspection.version,
     sizeBytes: inspection.sizeBytes,
     sha256: inspection.sha256,
-    origin: {
-      serverName: aux['valkey-ver'] ? 'valkey' : 'redis',
-      serverVersion: aux['valkey-ver'] ?? aux['redis-ver'],
-    },
+    origin: originOf(aux),
     ctime: numeric(aux.ctime),
     usedMemoryBytes: numeric(aux['used-mem']) ?? 0,
     replicationId: aux['repl-id'],
@@ -65,6 +66,13 @@ export function factsOf(inspection: RdbInspection): DumpFacts {
     functionLibraries: inspection.functions.length,
     modules: inspection.modules.map(({ name }) => name),
     undecoded: [...new Set(inspection.undecodable.map(({ type }) => String(type)))],
+  };
+}
+
+export function originOf(aux: Readonly<Record<string, string>>): DumpOrigin {
+  return {
+    serverName: aux['valkey-ver'] ? 'valkey' : 'redis',
+    serverVersion: aux['valkey-ver'] ?? aux['redis-ver'],
   };
 }
 

@@ -9,6 +9,7 @@ import { type LeashedExit, startLeashed } from '../process/leash.ts';
 import { connectRedis } from '../redis/connection.ts';
 import { infoNumber, keysOf, readInfo } from '../redis/info.ts';
 import type { SandboxServer } from './servers.ts';
+import { isWorkFolder } from './work-folder.ts';
 
 export interface LoadLimits {
   /** The server is ended when it uses more, in bytes. */
@@ -37,7 +38,7 @@ export interface LoadFigures {
  * Starts a server of our own on a dump and hands it to `use`: a unix socket that only this user may open, a random
  * password, no persistence. The server and its folders are gone afterwards, however this process ends.
  *
- * @param dumpPath lies alone in a folder of its own, which the server takes as its directory
+ * @param dumpPath its folder is the server's directory; a proof's work folder is removed with the server, any other stays
  */
 export async function withLoadedServer<T>(
   server: SandboxServer,
@@ -59,7 +60,7 @@ export async function withLoadedServer<T>(
     args: ['-'],
     cwd: dirname(dumpPath),
     logFile,
-    cleanup: [socketFolder, dirname(dumpPath)],
+    cleanup: [socketFolder, ...(isWorkFolder(dirname(dumpPath)) ? [dirname(dumpPath)] : [])],
     graceMs: 2_000,
     stdin: [
       'port 0',

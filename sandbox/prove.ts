@@ -76,8 +76,8 @@ export async function proveStored(
     if (checker.result === 'contradicted') return { checks: [digest, checker], downloadMs, server: used };
 
     // The reader picks its sample while the server loads: two cores, two independent readings of the same bytes.
-    const sampling = inspectSample(dumpPath, settings.sampleKeys, request.id, io.signal);
-    sampling.catch(() => undefined);
+    const sampling = facts.walked ? inspectSample(dumpPath, settings.sampleKeys, request.id, io.signal) : undefined;
+    sampling?.catch(() => undefined);
     const limits = { maxMemoryBytes: settings.maxMemoryBytes, databases: facts.highestDatabase + 1 };
     const onLoad = (done: number, total: number) => io.onProgress({ phase: 'load', done, total, unit: 'bytes' });
     return await withLoadedServer(

@@ -1,5 +1,5 @@
 import { mkdir, readdir, rm, statfs } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { RewindError } from '../errors/rewind-error.ts';
 import { isAlive } from '../process/process-identity.ts';
 
@@ -22,6 +22,9 @@ export async function makeWorkFolder(root: string, id: string, dumpBytes: number
   await mkdir(folder, { recursive: true, mode: 0o700 });
   return folder;
 }
+
+/** True only of folders that `makeWorkFolder` makes: no other may be removed as one. */
+export const isWorkFolder = (path: string): boolean => ours.test(basename(path));
 
 /** Removes what ended processes left behind. */
 export async function sweepWorkFolders(root: string): Promise<void> {

@@ -3,7 +3,6 @@ import type { PublishedBackup } from '../backup/publish.ts';
 import { SAVE_AGAIN, SAVE_ATTEMPTS } from '../backup/save-again.ts';
 import type { BackupSubject } from '../backup/subject.ts';
 import type { Tier } from '../policy/tier.ts';
-import type { Check } from '../sandbox/check.ts';
 import { type BackupSteps, backupSteps, readPolicy } from './backup-steps.ts';
 import { contradicted, failureCode, sentenceOf } from './failure-code.ts';
 import { ownInstance } from './instance-owner.ts';
@@ -43,10 +42,11 @@ export async function scheduledBackup(input: ScheduledBackupInput): Promise<Sche
         : await byReplication(steps, story, subject, preflight);
 
     story.phase('proving');
-    const proof = await steps.loadAndVerify(subject, dump.facts, dump.object);
+    // What is contradicted already needs no load to fail.
+    const damaged = dump.checks.some(({ result }) => result === 'contradicted');
+    const proof = damaged ? { checks: [] } : await steps.loadAndVerify(subject, dump.facts, dump.object);
 
-    const checks: Check[] = [...dump.checks, ...proof.checks];
-    const backup = await steps.publish({ subject, preflight, dump: { ...dump, checks }, proof });
+    const backup = await steps.publish({ subject, preflight, dump, proof });
     stored = true;
     story.phase('done', { outcome: backup.state });
     if (backup.state === 'failed') throw contradicted(backup);
@@ -74,7 +74,10 @@ async function fromDumpFile(steps: BackupSteps, story: RunStory, subject: Backup
       const pin = await steps.pin(subject, preflight, start, attempt);
       story.phase('storing');
       // Both read the same pinned bytes; what the check contradicts is kept under failed/ all the same.
-      const [checked, object] = await Promise.all([steps.checkRdb(subject, pin, start), steps.upload(subject, pin)]);
+      const [checked, object] = await bothOrNeither(
+        () => steps.checkRdb(subject, pin, start),
+        () => steps.upload(subject, pin),
+      );
       const verified = await steps.verifyUpload(subject, object);
       return { ...checked, object, checks: [...checked.checks, verified], save: { ...start, ...end } };
     } catch (error) {
@@ -91,4 +94,19 @@ async function byReplication(steps: BackupSteps, story: RunStory, subject: Backu
   const replicated = await steps.replicate(subject, preflight);
   const verified = await steps.verifyUpload(subject, replicated.object);
   return { ...replicated, checks: [...replicated.checks, verified] };
+}
+
+/** Two steps at once. When one fails the other is cancelled and has ended before the failure goes on. */
+async function bothOrNeither<A, B>(first: () => Promise<A>, second: () => Promise<B>): Promise<[A, B]> {
+  const scope = new CancellationScope();
+  return scope.run(async () => {
+    const steps = [first(), second()] as const;
+    try {
+      return await Promise.all(steps);
+    } catch (error) {
+      scope.cancel();
+      await Promise.allSettled(steps);
+      throw error;
+    }
+  });
 }
