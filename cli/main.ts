@@ -79,6 +79,50 @@ program
   .action(runs(async () => (await import('./worker.ts')).worker));
 
 program
+  .command('check')
+  .description('is this instance recoverable as it stands? each finding with its consequence and what mends it')
+  .argument('[name]', 'instance (default: all)')
+  .action(runs(async () => (await import('./check.ts')).check));
+
+program
+  .command('plan')
+  .description('what the configuration means, and what apply would change')
+  .action(runs(async () => (await import('./plan.ts')).plan));
+
+program
+  .command('apply')
+  .description('make it so: schedules are created, updated and removed; what is not ours is never touched')
+  .action(runs(async () => (await import('./apply.ts')).apply));
+
+program
+  .command('status')
+  .description('RPO now and RTO last measured, against their objectives; what runs, what waits for a person')
+  .argument('[name]', 'instance (default: all)')
+  .addHelpText(
+    'after',
+    [
+      '',
+      'RPO: age of the last verified backup, from the start of its save.',
+      'RTO: what the last proof measured, download and load of the dump; until there are restore drills.',
+      'Exit code 3: an objective is not met, or nothing is proven.',
+    ].join('\n'),
+  )
+  .action(runs(async () => (await import('./status.ts')).status));
+
+program
+  .command('adopt')
+  .description('say that the server which answers now is the instance, though it is not the one of its backups')
+  .argument('<name>', 'instance')
+  .action(runs(async () => (await import('./adopt.ts')).adopt));
+
+program
+  .command('config')
+  .description('about rewind.yaml')
+  .command('schema')
+  .description('print its JSON Schema, for completion in editors')
+  .action(runs(async () => (await import('./config-schema.ts')).configSchema));
+
+program
   .command('backup')
   .description('run a backup now and follow it')
   .argument('<name>', 'instance')

@@ -23,10 +23,13 @@ export function outputTo(json: boolean, stdout: NodeJS.WritableStream, stderr: N
       const shown = asShown(error);
       if (json) stdout.write(`${JSON.stringify({ error: shown })}\n`);
       stderr.write(`${shown.code}: ${shown.message}\n  safe: ${shown.safe}\n  next: ${shown.next}\n`);
-      return shown.code.startsWith('CONFIG_') || shown.code === 'USAGE' ? 2 : 1;
+      return shown.code.startsWith('CONFIG_') || wrongUsage.has(shown.code) ? 2 : 1;
     },
   };
 }
+
+/** What a person mends in what they typed, or in the configuration and what it names. */
+const wrongUsage = new Set(['USAGE', 'INSTANCE_UNKNOWN', 'INSTANCE_NOT_REACHED', 'SECRET_MISSING']);
 
 interface ShownError {
   readonly code: string;
@@ -37,6 +40,14 @@ interface ShownError {
 
 function asShown(error: unknown): ShownError {
   if (error instanceof RewindError) return error.toJSON();
+  if (error instanceof Error && (error.name === 'AbortError' || error.message === 'interrupted')) {
+    return {
+      code: 'INTERRUPTED',
+      message: 'The command was interrupted.',
+      safe: 'What is in the repository is untouched; workflows that were started run on.',
+      next: 'Run it again, or see what runs: rewind status',
+    };
+  }
   return {
     code: 'UNEXPECTED',
     message: error instanceof Error ? error.message : String(error),

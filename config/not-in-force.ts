@@ -6,7 +6,6 @@ import type { Path } from './yaml-source.ts';
  */
 export const NOT_IN_FORCE: readonly string[] = [
   'instances.*.retention',
-  'instances.*.objectives',
   'instances.*.drill',
   'instances.*.approval',
   'instances.*.host.service',

@@ -104,7 +104,7 @@ function objectivesFor({ objectives, dataClass }: InstanceConfig, schedule: Sche
 }
 
 /** A loopback address or a socket: whoever reads this configuration stands beside Redis. */
-function isOnThisMachine(url: string): boolean {
+export function isOnThisMachine(url: string): boolean {
   const { protocol, hostname } = new URL(url);
   // Only http and its kin are lower-cased by URL.
   return protocol === 'unix:' || /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/i.test(hostname);

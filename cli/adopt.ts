@@ -1,0 +1,33 @@
+import { join } from 'node:path';
+import { signsOf } from '../backup/identity-check.ts';
+import { policyOf } from '../policy/instance-policy.ts';
+import { addressOf, withRedis } from '../redis/connection.ts';
+import { readTopology } from '../redis/topology.ts';
+import { adoptIdentity } from '../repository/identity.ts';
+import { openInstance } from '../workers/instance-context.ts';
+import { effectiveConfig } from './effective-config.ts';
+import type { CliContext } from './main.ts';
+import type { ExitCode } from './output.ts';
+
+/** A person says that the server which answers now is the instance: its backups go on under the same identity. */
+export async function adopt(context: CliContext, _options: object, instance: string): Promise<ExitCode> {
+  const { config, home } = await effectiveConfig(context);
+  policyOf(config, instance);
+  const opened = await openInstance({ config, env: context.env, home: join(home, 'host') })({ instance });
+  const { target, repository } = opened;
+  try {
+    const { replication } = await withRedis(target, readTopology);
+    const ids = [replication.id, replication.previousId].filter((id) => id !== undefined);
+    const { id, recordedAt } = await adoptIdentity(repository, instance, signsOf(opened, ids));
+    const address = addressOf(target);
+    context.output.answer(`${instance} is the server at ${address} from now on; next: rewind backup ${instance}`, {
+      instance,
+      identity: id,
+      address,
+      adoptedAt: recordedAt,
+    });
+    return 0;
+  } finally {
+    repository.close();
+  }
+}

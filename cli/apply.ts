@@ -1,0 +1,35 @@
+import { RewindError } from '../errors/rewind-error.ts';
+import { applySchedules } from '../schedules/reconcile.ts';
+import { registerSearchAttributes } from '../workers/register-search-attributes.ts';
+import { temporalAddress } from '../workers/temporal-connection.ts';
+import { effectiveConfig } from './effective-config.ts';
+import type { CliContext } from './main.ts';
+import type { ExitCode } from './output.ts';
+import { planOf } from './plan/deployment-plan.ts';
+import { seeSchedules } from './plan/schedule-changes.ts';
+import { planText } from './plan.ts';
+
+/** Makes the plan so, which is shown first. Twice the same changes nothing the second time. */
+export async function apply(context: CliContext): Promise<ExitCode> {
+  const effective = await effectiveConfig(context);
+  const deployment = planOf(effective.config, new Date());
+  const seen = await seeSchedules(effective);
+  try {
+    const { client, changes } = seen;
+    if (!client) throw new RewindError('TEMPORAL_UNREACHABLE', seen.unknown ?? '');
+    context.output.log(planText(deployment, seen, temporalAddress(effective.temporal)));
+    context.output.log('');
+    await registerSearchAttributes(client);
+    await applySchedules(client, effective.config.deployment, changes);
+    const done = (kind: string) => changes.filter(({ change }) => change === kind).length;
+    const [created, updated, removed, kept] = ['create', 'update', 'remove', 'keep'].map(done);
+    const text =
+      created || updated || removed
+        ? `schedules: ${created} created, ${updated} updated, ${removed} removed, ${kept} as they were`
+        : `schedules: nothing to change, ${kept} as they were`;
+    context.output.answer(text, { ...deployment, schedules: seen.document });
+    return 0;
+  } finally {
+    await seen.close();
+  }
+}

@@ -1,0 +1,42 @@
+import { durationInWords } from '../../check/words.ts';
+import { wrap } from '../wrap.ts';
+import type { InstancePlan } from './deployment-plan.ts';
+
+/** One instance of a plan, for a person. */
+export function instanceLines(name: string, plan: InstancePlan): string[] {
+  const { address, dataClass, strategy, source, from, taskQueue, schedule, objectives } = plan;
+  const { rtoSeconds, rpoSeconds } = objectives;
+  const dump =
+    source === 'dump-file'
+      ? `read beside the ${from} by its agent (queue ${taskQueue})`
+      : `streamed from the ${from} by replication; no agent is configured`;
+  const times = schedule?.next.map((time) => `${time.slice(0, 16).replace('T', ' ')}`).join(', ');
+  const when = schedule
+    ? `${schedule.inWords}${schedule.jitterSeconds > 0 ? `, spread over ${durationInWords(schedule.jitterSeconds)}` : ''}; next (UTC): ${times}`
+    : 'none: no backup is taken by itself';
+  const lost =
+    rpoSeconds === undefined
+      ? 'any loss is accepted'
+      : `at most ${durationInWords(rpoSeconds)} of writes are lost (RPO)`;
+  const lines = [
+    `${name} at ${address}`,
+    row('strategy', `${strategy} (${dataClass})`),
+    row('dump', dump),
+    row('schedule', when),
+    row('objectives', `back within ${durationInWords(rtoSeconds)} (RTO); ${lost}`),
+  ];
+  if (schedule && rpoSeconds !== undefined && schedule.intervalSeconds > rpoSeconds) {
+    lines.push(
+      row(
+        '',
+        `NOT MET by this schedule: up to ${durationInWords(schedule.intervalSeconds)} lie between two backups. Take them more often: instances.${name}.backup.every`,
+      ),
+    );
+  }
+  return lines;
+}
+
+function row(label: string, text: string): string {
+  const indent = 15;
+  return `  ${label.padEnd(indent - 2)}${wrap(text, indent).trimStart()}`;
+}

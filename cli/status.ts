@@ -1,0 +1,85 @@
+import { bytesInWords, durationInWords } from '../check/words.ts';
+import { instancesInForce, policyOf } from '../policy/instance-policy.ts';
+import { listBackups } from '../repository/catalogue.ts';
+import { openRepository } from '../repository/open.ts';
+import { connectClient, temporalAddress } from '../workers/temporal-connection.ts';
+import { type EffectiveConfig, effectiveConfig } from './effective-config.ts';
+import type { CliContext } from './main.ts';
+import type { ExitCode } from './output.ts';
+import { type InstanceStatus, type Measured, statusOf, wantsAttention } from './status/instance-status.ts';
+import { type RunningWorkflow, runningWorkflows } from './status/running-workflows.ts';
+import { wrap } from './wrap.ts';
+
+type Running = ReadonlyMap<string, readonly RunningWorkflow[]>;
+
+/** What a crash now would lose and a restore would take. The repository alone answers that; Temporal tells what runs. */
+export async function status(context: CliContext, _options: object, name?: string): Promise<ExitCode> {
+  const effective = await effectiveConfig(context);
+  const { config } = effective;
+  const names = name === undefined ? instancesInForce(config) : [name];
+  const policies = names.map((instance) => policyOf(config, instance));
+  const running = await whatRuns(effective, context);
+  const repository = await openRepository(config.repository);
+  const instances: Record<string, InstanceStatus> = {};
+  try {
+    for (const policy of policies) {
+      const backups = await listBackups(repository, policy.instance, { all: true });
+      instances[policy.instance] = statusOf(policy, backups, running?.get(policy.instance) ?? [], new Date());
+    }
+  } finally {
+    repository.close();
+  }
+  const ui = effective.embedded.temporal?.ui;
+  const temporal = { ...temporalAddress(effective.temporal), ...(ui ? { ui } : {}), reachable: running !== undefined };
+  context.output.answer(asText(instances, ui), { temporal, instances });
+  return Object.values(instances).some(wantsAttention) ? 3 : 0;
+}
+
+/** Undefined where Temporal cannot be asked: then nothing of what runs is known, and that is said. */
+async function whatRuns({ temporal }: EffectiveConfig, { output }: CliContext): Promise<Running | undefined> {
+  try {
+    const client = await connectClient(temporal);
+    try {
+      return await runningWorkflows(client);
+    } finally {
+      await client.connection.close();
+    }
+  } catch (error) {
+    output.log(
+      wrap(`${(error as Error).message.replace(/\.?$/, '.')} What runs is not known; the rest is from the repository.`),
+    );
+    return undefined;
+  }
+}
+
+function asText(instances: Readonly<Record<string, InstanceStatus>>, ui: string | undefined): string {
+  const parts = Object.entries(instances).map(([name, instance]) => instanceText(name, instance));
+  if (parts.length === 0) parts.push('no instance is configured; next: npm start, or name one in rewind.yaml');
+  return [...parts, ...(ui ? [`Temporal UI: ${ui}`] : [])].join('\n\n');
+}
+
+function instanceText(name: string, { rpo, rto, lastBackup, lastVerified, running }: InstanceStatus): string {
+  const lines = [
+    name,
+    `  RPO now       ${againstObjective(rpo, 'nothing is proven')}`,
+    `  RTO measured  ${rto ? againstObjective(rto, '') : 'never'}`,
+  ];
+  if (!lastBackup) lines.push(`  last backup   none; next: rewind backup ${name}`);
+  else {
+    const { id, state, keys, sizeBytes, reason, flagged } = lastBackup;
+    lines.push(`  last backup   ${id} ${state}, ${keys} keys, ${bytesInWords(sizeBytes)}`);
+    if (reason) lines.push(wrap(reason, 16));
+    if (flagged) lines.push(wrap(`FLAGGED: ${flagged}`, 16));
+    if (lastVerified && state !== 'verified') lines.push(`  last verified ${lastVerified}`);
+  }
+  for (const { workflowId, phase, steps } of running) {
+    lines.push(`  running       ${workflowId}`, wrap([phase, ...steps].filter(Boolean).join(', '), 16));
+  }
+  return lines.join('\n');
+}
+
+function againstObjective({ seconds, objectiveSeconds, met }: Measured, none: string): string {
+  const value = seconds === undefined ? none : durationInWords(seconds);
+  if (objectiveSeconds === undefined) return `${value}, no objective`;
+  return `${value}, objective ${durationInWords(objectiveSeconds)}: ${met ? 'met' : 'NOT MET'}`;
+}

@@ -1,0 +1,73 @@
+import type { InstancePolicy } from '../../policy/instance-policy.ts';
+import type { BackupEntry, CataloguedBackup } from '../../repository/catalogue.ts';
+import type { RunningWorkflow } from './running-workflows.ts';
+
+/** A figure against its objective. Without `seconds` there is nothing to measure; without an objective any will do. */
+export interface Measured {
+  readonly seconds?: number;
+  readonly objectiveSeconds?: number;
+  readonly met: boolean;
+}
+
+/** One instance as `status --json` prints it. */
+export interface InstanceStatus {
+  /** Age of the last verified backup, from the start of its save: what a crash now would lose. */
+  readonly rpo: Measured;
+  /** What the last proof took to download and load the dump. Absent: never measured. */
+  readonly rto?: Measured;
+  /** The newest one, whatever its state. */
+  readonly lastBackup?: BackupEntry;
+  /** When the last verified backup was begun: an older one than `lastBackup` where that is not verified. */
+  readonly lastVerified?: string;
+  readonly running: readonly RunningWorkflow[];
+  /** Workflows at a gate; this version has none. */
+  readonly waiting: readonly never[];
+  /** Fences in force; this version makes none. */
+  readonly fences: readonly never[];
+}
+
+/** @param backups of the instance, newest first, those that failed a check too */
+export function statusOf(
+  policy: Pick<InstancePolicy, 'objectives'>,
+  backups: readonly CataloguedBackup[],
+  running: readonly RunningWorkflow[],
+  now: Date,
+): InstanceStatus {
+  const { rpoSeconds, rtoSeconds } = policy.objectives;
+  const verified = backups.find(({ state }) => state === 'verified');
+  const proof = backups.find(({ state, manifest }) => state === 'verified' && manifest?.proof)?.manifest?.proof;
+  const age = verified && Math.max(0, Math.round((now.getTime() - Date.parse(verified.time)) / 1000));
+  const rto = proof && Math.max(1, Math.ceil((proof.downloadMs + proof.loadMs) / 1000));
+  return {
+    rpo: measured(age, rpoSeconds),
+    ...(rto === undefined ? {} : { rto: measured(rto, rtoSeconds) }),
+    ...(backups[0] ? { lastBackup: entryOnly(backups[0]) } : {}),
+    ...(verified ? { lastVerified: verified.time } : {}),
+    running,
+    waiting: [],
+    fences: [],
+  };
+}
+
+/** True where an objective is missed, or the newest backup is not what it should be: exit code 3. */
+export function wantsAttention({ rpo, rto, lastBackup }: InstanceStatus): boolean {
+  const doubtful = lastBackup !== undefined && (lastBackup.state !== 'verified' || lastBackup.flagged !== undefined);
+  return !rpo.met || rto?.met === false || doubtful;
+}
+
+function measured(seconds: number | undefined, objectiveSeconds: number | undefined): Measured {
+  return {
+    ...(seconds === undefined ? {} : { seconds }),
+    ...(objectiveSeconds === undefined ? {} : { objectiveSeconds }),
+    met: objectiveSeconds === undefined || (seconds !== undefined && seconds <= objectiveSeconds),
+  };
+}
+
+function entryOnly({
+  name: _name,
+  directory: _directory,
+  manifest: _manifest,
+  ...entry
+}: CataloguedBackup): BackupEntry {
+  return entry;
+}
