@@ -1,8 +1,8 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { addInstance } from '../config/add-instance.ts';
-import { stateFolder } from '../config/defaults.ts';
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
+import { stateFolder } from '../process/state-folder.ts';
 import type { TemporalSettings } from '../workers/temporal-connection.ts';
 
 /** The embedded parts that `rewind up` runs at the moment, written down for the other commands. */

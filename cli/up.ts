@@ -72,7 +72,7 @@ export async function up(context: CliContext, options: { once?: boolean }): Prom
     await Promise.race([untilAborted(signal), ...running.workers.map((worker) => unexpectedEnd(worker))]);
     return exit;
   } catch (error) {
-    if (signal.aborted) return 0;
+    if (signal.aborted) return options.once ? 1 : 0;
     throw error;
   } finally {
     await Promise.all(running.workers.map((worker) => worker.stop()));

@@ -23,9 +23,13 @@ export async function worker(context: CliContext, options: { role: Role; instanc
   for (const sentence of config.notInForce) context.output.log(sentence);
   const home = join(state, options.role);
   await mkdir(home, { recursive: true, mode: 0o700 });
+  // From the first moment: a worker that still waits for Temporal ends with its parent, too.
+  const orphaned = new AbortController();
+  endWithParent(() => orphaned.abort(new Error('the parent ended')));
+  const signal = AbortSignal.any([context.signal, orphaned.signal]);
   const patience = {
     withinMs: TEMPORAL_PATIENCE_MS,
-    signal: context.signal,
+    signal,
     onWait: (reason: string) => context.output.log(`${reason}; waiting`),
   };
   const { connection, namespace } = await connectWorker(temporal, patience);
@@ -46,8 +50,7 @@ export async function worker(context: CliContext, options: { role: Role; instanc
   const end = () => {
     for (const one of workers) if (one.getState() === 'RUNNING') one.shutdown();
   };
-  context.signal.addEventListener('abort', end, { once: true });
-  endWithParent(end);
+  signal.addEventListener('abort', end, { once: true });
   const running = Promise.all(workers.map((one) => one.run()));
   context.output.log(`${options.role} polls ${workers.map((one) => one.options.taskQueue).join(', ')} of ${namespace}`);
   process.send?.('polling');

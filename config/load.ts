@@ -1,9 +1,9 @@
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, relative, resolve } from 'node:path';
 import { RewindError } from '../errors/rewind-error.ts';
+import { stateFolder } from '../process/state-folder.ts';
 import type { Config } from './config.ts';
 import { crossChecks } from './cross-checks.ts';
-import { stateFolder } from './defaults.ts';
 import { sayNotInForce } from './not-in-force.ts';
 import { problemsOf } from './problems.ts';
 import { resolveConfig } from './resolve.ts';

@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url';
  * Where this redis-rewind keeps its state: REWIND_HOME; else `.rewind` in the checkout; where it runs as an installed package, in the
  * current folder.
  */
-export function stateFolder(): string {
-  if (process.env.REWIND_HOME) return resolve(process.env.REWIND_HOME);
+export function stateFolder(env: NodeJS.ProcessEnv = process.env, cwd: string = process.cwd()): string {
+  if (env.REWIND_HOME) return resolve(cwd, env.REWIND_HOME);
   const isCheckout = extname(import.meta.url) === '.ts';
-  return join(isCheckout ? fileURLToPath(new URL('..', import.meta.url)) : process.cwd(), '.rewind');
+  return join(isCheckout ? fileURLToPath(new URL('..', import.meta.url)) : cwd, '.rewind');
 }

@@ -101,9 +101,9 @@ describe('what is not written', () => {
     });
   });
 
-  test('without REWIND_HOME the repository is in .rewind of the working folder', async () => {
+  test('without REWIND_HOME the repository is in .rewind of the checkout, whatever the working folder', async () => {
     const config = await loadConfig({ env: {}, cwd: folder.path });
-    expect(config.repository.url).toBe(`file://${folder.path}/.rewind/repository`);
+    expect(config.repository.url).toBe(new URL('../../.rewind/repository', import.meta.url).href);
   });
 
   test('an instance that says only where it is', () => {
