@@ -1,4 +1,5 @@
 import { ContentDigest, type StreamDetail } from './content-digest.ts';
+import { DiscardValue } from './discard-value.ts';
 import type { RdbEntry } from './entry.ts';
 import { LibraryDigest } from './function-library.ts';
 import type {
@@ -39,6 +40,7 @@ export class RdbInspector implements RdbVisitor {
   readonly #functions: FunctionLibrary[] = [];
   readonly #undecodable: Undecodable[] = [];
   readonly #digest: ContentDigest;
+  readonly #discard = new DiscardValue();
   readonly #decodeAll: boolean;
   readonly #sample: Reservoir<SampledKey> | undefined;
   readonly #aliveAt: number;
@@ -92,8 +94,8 @@ export class RdbInspector implements RdbVisitor {
   key(entry: RdbEntry): ValueSink | null {
     if (!isDecoded(entry.type)) return null;
     this.#slot = this.#offer(entry);
-    if (this.#slot < 0 && !this.#decodeAll) return null;
-    if (this.#slot >= 0) this.#sampledKey = entry.copyKey();
+    if (this.#slot < 0) return this.#decodeAll ? this.#discard : null;
+    this.#sampledKey = entry.copyKey();
     this.#digest.begin(entry.type, streamDetail(entry.typeCode));
     return this.#digest;
   }
