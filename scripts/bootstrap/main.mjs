@@ -11,6 +11,8 @@ import { sweep } from './part-cache.mjs';
 import { jobs } from './parts.mjs';
 import { endAll } from './run.mjs';
 
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+
 /**
  * Provides parts and writes down where they are.
  * @param {{ needed: string[], wanted: string[] }} what what cannot be done without, and what can
@@ -19,16 +21,20 @@ import { endAll } from './run.mjs';
  *   `missing` are the needed ones that are not to be had
  */
 export async function provide({ needed, wanted }, file = join(stateFolder(), 'parts.json')) {
-  // Ctrl-C, a closed terminal, a plain kill: what was begun is removed. After kill -9 the next bootstrap removes it.
+  // Ctrl-C, a closed terminal, a plain kill, a starter that is gone: what was begun is ended and removed. After kill -9 the next
+  // bootstrap removes it.
   const interrupted = (signal) => {
     endAll();
     sweep({ own: true });
     process.removeAllListeners(signal);
     process.kill(process.pid, signal);
   };
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, interrupted);
+  const starterGone = () => interrupted('SIGTERM');
+  for (const signal of signals) process.once(signal, interrupted);
+  process.once('disconnect', starterGone);
   const parts = await ensureParts([...needed, ...wanted]);
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.removeListener(signal, interrupted);
+  for (const signal of signals) process.removeListener(signal, interrupted);
+  process.removeListener('disconnect', starterGone);
   mkdirSync(dirname(file), { recursive: true });
   const all = { ...earlier(file), ...parts };
   writeFileSync(`${file}.${process.pid}`, `${JSON.stringify(all, null, 2)}\n`);

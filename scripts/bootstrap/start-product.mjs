@@ -1,18 +1,14 @@
 import { runToEnd } from './child.mjs';
-import { bootstrap } from './main.mjs';
 import { ensureNodeDependencies } from './node-dependencies.mjs';
 
-/** Installs what is missing, then runs `rewind up` with the arguments given, to its end. */
+/**
+ * Installs node_modules where they are missing, then runs `rewind up` with the arguments given, to its end. What else is needed, `up`
+ * knows from the configuration and has provided: a Temporal that is configured is not built here.
+ */
 export async function start(args) {
   try {
     const node = await ensureNodeDependencies();
-    const { file, missing } = await bootstrap('start');
-    if (missing.length > 0) {
-      process.stderr.write(`redis-rewind: cannot start without ${missing.join(' and ')}; see above what to do\n`);
-      process.exitCode = 1;
-      return;
-    }
-    process.exitCode = await runToEnd(node, ['cli/main.ts', 'up', ...args], { REWIND_PARTS: file });
+    process.exitCode = await runToEnd(node, ['cli/main.ts', 'up', ...args], {});
   } catch (error) {
     process.stderr.write(`redis-rewind: ${error.message}\n`);
     process.exitCode = 1;

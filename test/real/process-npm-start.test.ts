@@ -33,12 +33,12 @@ interface Start {
 }
 
 /** `npm start` with a state folder of its own, in a process group of its own, as from a terminal. */
-function npmStart(): Start {
+function npmStart(more: NodeJS.ProcessEnv = {}): Start {
   const env = Object.entries(process.env).filter(([name]) => !/^(npm_|REWIND_)/.test(name));
   const child = spawn(npm as string, ['start'], {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...Object.fromEntries(env), REWIND_HOME: home.path },
+    env: { ...Object.fromEntries(env), REWIND_HOME: home.path, ...more },
   }) as Start['npm'];
   running.push(child);
   let said = '';
@@ -92,6 +92,16 @@ describe.skipIf(npm === undefined)('npm start', { timeout: 3 * upWithinMs }, () 
     const nextAll = next.pids();
     process.kill(-next.npm.pid, 'SIGHUP');
     expect(await untilGone(nextAll, 20_000)).toEqual([]);
+  });
+
+  test('leaves nothing running when it is killed -9 while parts are still being fetched', async () => {
+    const start = npmStart({ XDG_CACHE_HOME: join(home.path, 'cache') });
+    const fetching = /apt-get|go (mod|install|build)|pip download/;
+    const isFetching = () => descendants(start.npm.pid).some((each) => fetching.test(each.args));
+    await expect.poll(isFetching, { timeout: upWithinMs, interval: 20 }).toBe(true);
+    const all = start.pids();
+    start.npm.kill('SIGKILL');
+    expect(await untilGone(all, 30_000)).toEqual([]);
   });
 
   test.for([
