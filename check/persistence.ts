@@ -52,7 +52,7 @@ export function persistenceFindings(
       fix: configSet(url, 'appendonly', 'yes'),
     });
   }
-  if (stops) {
+  if (stops && lastSave === 'ok') {
     findings.push({
       code: 'STOPS_WRITES_ON_SAVE_ERROR',
       severity: 'info',

@@ -5,8 +5,8 @@ import type { CliContext } from './main.ts';
 import type { ExitCode } from './output.ts';
 import { type DeploymentPlan, planOf } from './plan/deployment-plan.ts';
 import { instanceLines } from './plan/instance-text.ts';
-import { changeLine, type SchedulesSeen, seeSchedules } from './plan/schedule-changes.ts';
-import { wrap } from './wrap.ts';
+import { changeText, type SchedulesSeen, seeSchedules } from './plan/schedule-changes.ts';
+import { labelled, wrap } from './wrap.ts';
 
 /** What the configuration means, and what `apply` would do. Changes nothing; Temporal may be down. */
 export async function plan(context: CliContext): Promise<ExitCode> {
@@ -28,11 +28,12 @@ export function planText(
   temporal: { address: string; namespace: string },
 ): string {
   const parts = [
-    `repository ${repository.url}\n  encryption   ${encryptionInWords(repository.encryption)}`,
+    `repository ${repository.url}\n${labelled('encryption', encryptionInWords(repository.encryption))}`,
     ...Object.entries(instances).map(([name, instance]) => instanceLines(name, instance).join('\n')),
     [
-      `schedules of ${deployment} in Temporal ${temporal.address}, namespace ${temporal.namespace}`,
-      ...(seen.unknown ? [wrap(seen.unknown, 2)] : seen.changes.map((change) => `  ${changeLine(change)}`)),
+      `schedules of ${deployment}`,
+      labelled('Temporal', `${temporal.address}, namespace ${temporal.namespace}`),
+      ...(seen.unknown ? [wrap(seen.unknown, 2)] : seen.changes.map(changeText)),
       ...(!seen.unknown && seen.changes.length === 0 ? ['  none'] : []),
     ].join('\n'),
     ...(notInForce.length > 0 ? [notInForce.join('\n')] : []),

@@ -15,3 +15,8 @@ export function wrap(text: string, indent = 0): string {
   }
   return [...lines, line].map((each) => margin + each).join('\n');
 }
+
+/** A label and its text, whose further lines begin under the first. */
+export function labelled(label: string, text: string, indent = 15): string {
+  return `  ${label.padEnd(indent - 2)}${wrap(text, indent).trimStart()}`;
+}

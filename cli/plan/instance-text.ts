@@ -1,5 +1,5 @@
 import { durationInWords } from '../../check/words.ts';
-import { wrap } from '../wrap.ts';
+import { labelled } from '../wrap.ts';
 import type { InstancePlan } from './deployment-plan.ts';
 
 /** One instance of a plan, for a person. */
@@ -20,23 +20,18 @@ export function instanceLines(name: string, plan: InstancePlan): string[] {
       : `at most ${durationInWords(rpoSeconds)} of writes are lost (RPO)`;
   const lines = [
     `${name} at ${address}`,
-    row('strategy', `${strategy} (${dataClass})`),
-    row('dump', dump),
-    row('schedule', when),
-    row('objectives', `back within ${durationInWords(rtoSeconds)} (RTO); ${lost}`),
+    labelled('strategy', `${strategy} (${dataClass})`),
+    labelled('dump', dump),
+    labelled('schedule', when),
+    labelled('objectives', `back within ${durationInWords(rtoSeconds)} (RTO); ${lost}`),
   ];
   if (schedule && rpoSeconds !== undefined && schedule.intervalSeconds > rpoSeconds) {
     lines.push(
-      row(
+      labelled(
         '',
         `NOT MET by this schedule: up to ${durationInWords(schedule.intervalSeconds)} lie between two backups. Take them more often: instances.${name}.backup.every`,
       ),
     );
   }
   return lines;
-}
-
-function row(label: string, text: string): string {
-  const indent = 15;
-  return `  ${label.padEnd(indent - 2)}${wrap(text, indent).trimStart()}`;
 }

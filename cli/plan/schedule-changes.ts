@@ -4,6 +4,7 @@ import { planSchedules, type ScheduleChange } from '../../schedules/reconcile.ts
 import { wantedSchedules } from '../../schedules/wanted.ts';
 import { connectClient } from '../../workers/temporal-connection.ts';
 import type { EffectiveConfig } from '../effective-config.ts';
+import { labelled } from '../wrap.ts';
 
 /** What `apply` would do to the schedules. */
 export interface SchedulesSeen {
@@ -40,18 +41,20 @@ function asDocument(step: ScheduleChange) {
   return { ...rest, id: wanted.id, instance: wanted.instance };
 }
 
-/** What would be done, in a line each. A removal is not to be overlooked. */
-export function changeLine(step: ScheduleChange): string {
+/** What would be done. A removal is not to be overlooked. */
+export function changeText(step: ScheduleChange): string {
   switch (step.change) {
     case 'create':
-      return `create  ${step.wanted.id}, ${step.wanted.inWords}`;
+      return labelled('create', `${step.wanted.id}, ${step.wanted.inWords}`);
     case 'update':
-      return `update  ${step.wanted.id}, to ${step.wanted.inWords}`;
-    case 'keep':
-      return `keep    ${step.wanted.id}, ${step.wanted.inWords}${step.paused === undefined ? '' : `; PAUSED: ${step.paused || 'without a note'}`}`;
+      return labelled('update', `${step.wanted.id}, to ${step.wanted.inWords}`);
+    case 'keep': {
+      const paused = step.paused === undefined ? '' : `; PAUSED: ${step.paused || 'without a note'}`;
+      return labelled('keep', `${step.wanted.id}, ${step.wanted.inWords}${paused}`);
+    }
     case 'foreign':
-      return `REFUSE  ${step.wanted.id}: it belongs to ${step.owner ?? 'something else'}`;
+      return labelled('REFUSE', `${step.wanted.id}: it belongs to ${step.owner ?? 'something else'}`);
     case 'remove':
-      return `REMOVE  ${step.id}: its instance is not configured any more, or has no schedule`;
+      return labelled('REMOVE', `${step.id}: its instance is not configured any more, or has no schedule`);
   }
 }

@@ -1,0 +1,54 @@
+import { expect, test } from 'vitest';
+import { redisCli } from '../../check/redis-cli.ts';
+import { shellWord } from '../../check/shell-word.ts';
+import { bytesInWords, durationInWords } from '../../check/words.ts';
+import { COLUMNS, wrap } from '../../cli/wrap.ts';
+
+test.each([
+  [0, '0 B'],
+  [999, '999 B'],
+  [1_500, '1.50 kB'],
+  [999_600, '1.00 MB'],
+  [2_345_678_901, '2.35 GB'],
+  [7e15, '7.00e+3 TB'],
+])('%d bytes are %s', (bytes, words) => {
+  expect(bytesInWords(bytes)).toBe(words);
+});
+
+test.each([
+  [0, '0 s'],
+  [59.6, '1 min'],
+  [3_600, '1 h'],
+  [3_665, '1 h 1 min'],
+  [90_061, '1 d 1 h'],
+  [86_400 * 3 + 59, '3 d'],
+])('%d seconds are %s', (seconds, words) => {
+  expect(durationInWords(seconds)).toBe(words);
+});
+
+test('prose stays within 80 columns, whole words in each line', () => {
+  const text = 'word '.repeat(100).trim();
+  const lines = wrap(text, 4).split('\n');
+  expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(COLUMNS);
+  expect(lines.every((line) => line.startsWith('    word'))).toBe(true);
+  expect(lines.join(' ').split(/\s+/).filter(Boolean)).toHaveLength(100);
+});
+
+test('a word longer than a line is not broken: it may be a path to copy', () => {
+  const path = `/${'p'.repeat(120)}`;
+  expect(wrap(`in ${path} it is`, 2).split('\n')).toEqual(['  in', `  ${path}`, '  it is']);
+});
+
+test('a command keeps a name with blanks or quotes one word', () => {
+  expect(shellWord('/var/lib/redis')).toBe('/var/lib/redis');
+  expect(shellWord("it's $HOME; rm")).toBe("'it'\\''s $HOME; rm'");
+});
+
+test.each([
+  ['redis://10.0.0.5', 'redis-cli -h 10.0.0.5 -p 6379'],
+  ['rediss://cache.internal:6380', 'redis-cli -h cache.internal -p 6380 --tls'],
+  ['redis://[::1]:7000', 'redis-cli -h ::1 -p 7000'],
+  ['unix:///run/my%20redis.sock', "redis-cli -s '/run/my redis.sock'"],
+])('a server at %s is typed to as %s', (url, command) => {
+  expect(redisCli(url)).toBe(command);
+});
