@@ -13,8 +13,14 @@ let ended = false;
 let keepFolders = false;
 
 process.on('message', (message: ToLeash) => {
-  if (message.type === 'start') start(message.program);
-  else {
+  if (message.type === 'start') {
+    try {
+      start(message.program);
+    } catch (error) {
+      tell({ type: 'failed', reason: (error as Error).message }); // a log file that cannot be opened, an argument that is none
+      finish();
+    }
+  } else {
     keepFolders = message.keepFolders;
     stop();
   }

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { isAbsolute, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { RewindError } from '../errors/rewind-error.ts';
@@ -61,16 +62,21 @@ const leashMarginMs = 5_000;
  * process stands between and holds a channel to this one; when it closes, the leash ends the program (SIGTERM, then SIGKILL to its
  * process group) and removes its folders. Ctrl-C in a terminal reaches only this process, which stops its programs in order.
  *
- * @throws RewindError PROGRAM_NOT_FOUND when there is no such program, PROGRAM_NOT_STARTED when it could not be executed
+ * @throws RewindError PROGRAM_NOT_FOUND when there is no such program, PROGRAM_NOT_STARTED when it could not be executed;
+ *   the folders of `cleanup` are then removed
  */
 export async function startLeashed(spec: LeashedSpec): Promise<LeashedProcess> {
   const env = definedOnly(spec.env ?? process.env);
-  const command = findOnPath(spec.command, env.PATH ?? process.env.PATH);
-  if (command === undefined) {
-    throw new RewindError('PROGRAM_NOT_FOUND', `${spec.name}: no program ${spec.command} that may be executed`);
-  }
+  const cwd = spec.cwd ?? process.cwd();
+  const cleanup = (spec.cleanup ?? []).map((folder) => resolve(folder));
   const graceMs = spec.graceMs ?? defaultGraceMs;
-  const cleanup = (spec.cleanup ?? []).map((folder) => (isAbsolute(folder) ? folder : resolve(folder)));
+  const command = findOnPath(spec.command, env.PATH ?? process.env.PATH);
+  if (command === undefined || !existsSync(cwd)) {
+    await removeAll(cleanup);
+    throw command === undefined
+      ? new RewindError('PROGRAM_NOT_FOUND', `${spec.name}: no program ${spec.command} that may be executed`)
+      : new RewindError('PROGRAM_NOT_STARTED', `${spec.name}: there is no folder ${cwd} to run it in`);
+  }
 
   const leash = fork(fileURLToPath(siblingScript(import.meta.url, './leash-main')), [], {
     detached: true, // its own session: a signal from the terminal goes to the parent only
@@ -108,7 +114,7 @@ export async function startLeashed(spec: LeashedSpec): Promise<LeashedProcess> {
     if (orderly) return;
     // The leash itself was killed: what it would have done falls to this process.
     if (started !== undefined) await killGroup(started.pid, started.identity);
-    for (const folder of keepFolders ? [] : cleanup) await rm(folder, { recursive: true, force: true, maxRetries: 3 });
+    if (!keepFolders) await removeAll(cleanup);
     onEnd({ code: null, signal: 'SIGKILL' });
   });
 
@@ -117,7 +123,7 @@ export async function startLeashed(spec: LeashedSpec): Promise<LeashedProcess> {
     program: {
       command,
       args: spec.args ?? [],
-      cwd: spec.cwd ?? process.cwd(),
+      cwd,
       env,
       stdin: spec.stdin === undefined ? undefined : Buffer.from(spec.stdin).toString('base64'),
       logFile: spec.logFile === undefined ? undefined : resolve(spec.logFile),
@@ -135,6 +141,7 @@ export async function startLeashed(spec: LeashedSpec): Promise<LeashedProcess> {
     const overdue = setTimeout(() => leash.kill('SIGKILL'), graceMs + leashMarginMs);
     await allDone;
     clearTimeout(overdue);
+    if (!keep) await removeAll(cleanup); // the leash has done it, unless it was killed itself
   };
   return {
     name: spec.name,
@@ -157,6 +164,10 @@ async function killGroup(pid: number, identity: string | undefined): Promise<voi
     return; // ESRCH: nobody is left in the group
   }
   while (isAlive(pid, identity)) await sleep(20);
+}
+
+async function removeAll(folders: readonly string[]): Promise<void> {
+  for (const folder of folders) await rm(folder, { recursive: true, force: true, maxRetries: 3 });
 }
 
 /** The leash is plain Node: options meant for this process (an inspector, a test runner's loader) are not for it. */

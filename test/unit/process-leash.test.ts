@@ -168,8 +168,21 @@ test('a program that is not there is named, and nothing is started', async () =>
   });
 });
 
-test('a folder to run in that is not there is an error, not a hang', async () => {
-  await expect(
-    startLeashed({ name: 'sleep', command: 'sleep', args: ['1'], cwd: join(folder.path, 'nowhere') }),
-  ).rejects.toMatchObject({ code: 'PROGRAM_NOT_STARTED' });
-});
+test.for([['folder to run in', 'cwd'] as const, ['log file', 'logFile'] as const])(
+  'a %s that is not there is an error that names it, not a hang',
+  async ([, option]) => {
+    const nowhere = join(folder.path, 'nowhere', 'at-all');
+    const starting = startLeashed({
+      name: 'sleep',
+      command: 'sleep',
+      args: ['1000'],
+      cleanup: [data],
+      [option]: nowhere,
+    });
+    await expect(starting).rejects.toMatchObject({
+      code: 'PROGRAM_NOT_STARTED',
+      message: expect.stringContaining(nowhere),
+    });
+    await expect.poll(() => existsSync(data)).toBe(false);
+  },
+);
