@@ -3,7 +3,7 @@ import { type PreflightReport, preflight } from '../backup/preflight.ts';
 import type { BackupSubject } from '../backup/subject.ts';
 import { withRedis } from '../redis/connection.ts';
 import { withForkTurn } from '../redis/host-forks.ts';
-import { awaitSave, type SaveStart, startSave } from '../redis/save.ts';
+import { awaitSave, type SaveStart, startRewrite, startSave } from '../redis/save.ts';
 import { runStep } from './step.ts';
 
 /** Steps that ask Redis for a save and wait for it. They run beside Redis. */
@@ -44,6 +44,16 @@ export function saveActivities(contextOf: (subject: BackupSubject) => Promise<In
               }),
           }),
         );
+      }),
+
+    /** Asks for a rewrite of the append-only file, now that the save is over: never both at once. */
+    bgrewriteaof: (subject: BackupSubject): Promise<{ asked: boolean }> =>
+      runStep(async (io) => {
+        const { target } = await contextOf(subject);
+        const onWait = (note: string) => io.onProgress({ phase: 'wait', note });
+        return withRedis(target, async (redis) => ({
+          asked: await withForkTurn(io.signal, () => startRewrite(redis), { onWait }),
+        }));
       }),
   };
 }

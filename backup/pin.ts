@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { type FileHandle, link, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
+import { type FileHandle, link, mkdir, open, readdir, rename, stat, statfs, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RewindError } from '../errors/rewind-error.ts';
 import { readLeadingAux } from '../rdb/leading-aux.ts';
@@ -114,7 +114,7 @@ async function releaseDescriptor(backupId: string): Promise<void> {
 export async function prunePins(
   redisDir: string,
   backupId: string,
-  local: { keep: number; forMs: number; stored: boolean; now: number },
+  local: { keep: number; forMs: number; minFreePercent: number; stored: boolean; now: number },
 ): Promise<number> {
   await releaseDescriptor(backupId);
   const folder = pinFolder(redisDir);
@@ -133,5 +133,16 @@ export async function prunePins(
     await unlink(path).catch(() => undefined);
     removed += 1;
   }
+  // Names sort by time, so the oldest goes first.
+  for (const name of kept.reverse()) {
+    if ((await freePercent(folder)) >= local.minFreePercent) break;
+    await unlink(join(folder, name)).catch(() => undefined);
+    removed += 1;
+  }
   return removed;
+}
+
+async function freePercent(folder: string): Promise<number> {
+  const disk = await statfs(folder).catch(() => undefined);
+  return disk ? (100 * disk.bavail) / disk.blocks : 100;
 }

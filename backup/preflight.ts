@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import { RewindError } from '../errors/rewind-error.ts';
 import type { InstancePolicy } from '../policy/instance-policy.ts';
+import { memoryFacts } from '../redis/host-memory.ts';
 import { type Info, infoNumber, keysOf, readInfo, redisTimeMs, serverVersion } from '../redis/info.ts';
+import { reasonInLog } from '../redis/log-reason.ts';
 import { judgeTopology, readTopology } from '../redis/topology.ts';
 import { checkIdentity } from './identity-check.ts';
 import type { InstanceContext } from './instance-context.ts';
@@ -46,7 +48,8 @@ export async function preflight(redis: Redis, context: InstanceContext): Promise
   const source = await dumpSource(redis, policy);
   if (source.dump) {
     findings.push(...(await diskForSave(source.dump, info)));
-    findings.push(...lastSaveFailure(info));
+    findings.push(...(await memoryForFork(info)));
+    findings.push(...(await lastSaveFailure(redis, info, source.dump.dir)));
   }
   const skew = (await redisTimeMs(redis)) - Date.now();
   if (Math.abs(skew) > CLOCK_SKEW_MS) {
@@ -110,8 +113,30 @@ async function diskForSave(dump: { dir: string; dbfilename: string }, info: Info
     : [];
 }
 
-function lastSaveFailure(info: Info): string[] {
-  return info.rdb_last_bgsave_status === 'err'
-    ? ['Redis’ last save failed (MISCONF may be stopping writes); this one is tried, and clears it when it succeeds.']
+/** @throws PREFLIGHT_REFUSED where the kernel is known to refuse the fork */
+async function memoryForFork(info: Info): Promise<string[]> {
+  const memory = await memoryFacts();
+  const rss = infoNumber(info, 'used_memory_rss') ?? 0;
+  if (!memory) return [];
+  if (memory.overcommit === 2 && memory.commitLeftBytes !== undefined && memory.commitLeftBytes < rss) {
+    throw new RewindError(
+      'PREFLIGHT_REFUSED',
+      `vm.overcommit_memory is 2 and the machine may promise ${memory.commitLeftBytes} more bytes: the fork for a save of ${rss} is refused.`,
+    );
+  }
+  return memory.availableBytes < rss / 2
+    ? [
+        `The machine has ${memory.availableBytes} bytes of memory left; pages written during the save of ${rss} are copied.`,
+      ]
     : [];
+}
+
+/** The save is tried all the same: the cause may be gone, and a save that succeeds lets Redis write again. */
+async function lastSaveFailure(redis: Redis, info: Info, dir: string): Promise<string[]> {
+  if (info.rdb_last_bgsave_status !== 'err') return [];
+  const logFile = await configValue(redis, 'logfile');
+  const why = logFile && (await reasonInLog(logFile, dir));
+  return [
+    `Redis’ last save failed${why ? ` (${why})` : ''}, which may be stopping writes; this one is tried, and ends that when it succeeds.`,
+  ];
 }

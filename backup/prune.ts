@@ -19,10 +19,11 @@ export async function pruneAfterBackup(
   let removed = 0;
   const redis = await askRedis(context);
   if (redis) {
-    const { keep, forSeconds } = context.policy.host.local;
+    const { keep, forSeconds, minFreePercent } = context.policy.host.local;
     removed += await prunePins(redis.dir, subject.backupId, {
       keep,
       forMs: forSeconds * 1000,
+      minFreePercent,
       stored: outcome.stored,
       now: Date.now(),
     });

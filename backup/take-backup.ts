@@ -4,7 +4,7 @@ import { chooseTier } from '../policy/tier.ts';
 import type { StepIO } from '../process/step-io.ts';
 import { withRedis } from '../redis/connection.ts';
 import { withForkTurn } from '../redis/host-forks.ts';
-import { awaitSave, startSave } from '../redis/save.ts';
+import { awaitSave, startRewrite, startSave } from '../redis/save.ts';
 import { latestByTier } from '../repository/catalogue.ts';
 import { newBackupId } from '../repository/layout.ts';
 import { type ProofSettings, proveStored } from '../sandbox/prove.ts';
@@ -79,6 +79,7 @@ async function fromDumpFile(
         awaitSave(redis, start, { signal: io.signal, onProgress: ({ state }) => io.onProgress({ phase: state }) }),
       );
       const pin = await pinDump(subject.backupId, { ...report.dump!, startedAt: start.startedAt });
+      if (context.policy.backup.rewriteAof) await withRedis(context.target, startRewrite);
       const bytes = await pinnedBytes(subject.backupId, pin);
       const [checked, object] = await Promise.all([
         checkDump(bytes, start.startedAt, { ...io, onProgress: () => undefined }),

@@ -1,5 +1,5 @@
+import type { MemoryFacts } from '../redis/host-memory.ts';
 import type { Finding } from './finding.ts';
-import type { MemoryFacts } from './host-facts.ts';
 import type { Observed } from './observed.ts';
 import { configSet } from './redis-cli.ts';
 import type { RedisFacts } from './redis-facts.ts';

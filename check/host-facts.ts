@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { access, constants, readFile, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { reasonInLog } from './log-reason.ts';
+import { type MemoryFacts, memoryFacts } from '../redis/host-memory.ts';
+import { reasonInLog } from '../redis/log-reason.ts';
 import type { RedisFacts } from './redis-facts.ts';
 
 /** The machine that Redis runs on, as a process there sees it. Undefined where this system does not tell. */
@@ -14,16 +15,6 @@ export interface HostFacts {
   readonly dump?: DumpPlaceFacts;
   /** Why the last save failed, in Redis' own words. */
   readonly lastSaveFailure?: string;
-}
-
-export interface MemoryFacts {
-  readonly totalBytes: number;
-  readonly availableBytes: number;
-  /** vm.overcommit_memory: 0 guesses, 1 always, 2 never more than the limit. */
-  readonly overcommit?: 0 | 1 | 2;
-  /** What may still be promised under overcommit 2, in bytes. */
-  readonly commitLeftBytes?: number;
-  readonly hugePages?: 'always' | 'madvise' | 'never';
 }
 
 export interface DumpPlaceFacts {
@@ -61,29 +52,6 @@ export async function readHostFacts(
 export async function machineMark(): Promise<string | undefined> {
   const id = await text('/proc/sys/kernel/random/boot_id');
   return id && createHash('sha256').update(id).digest('hex').slice(0, 12);
-}
-
-/** @see proc(5) and proc_sys_vm(5) */
-export async function memoryFacts(): Promise<MemoryFacts | undefined> {
-  const lines = await text('/proc/meminfo');
-  const bytes = (name: string) => {
-    const kilobytes = new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(lines ?? '')?.[1];
-    return kilobytes === undefined ? undefined : Number(kilobytes) * 1024;
-  };
-  const [totalBytes, availableBytes] = [bytes('MemTotal'), bytes('MemAvailable')];
-  if (totalBytes === undefined || availableBytes === undefined) return undefined;
-  const overcommit = Number((await text('/proc/sys/vm/overcommit_memory'))?.trim());
-  const [limit, committed] = [bytes('CommitLimit'), bytes('Committed_AS')];
-  const hugePages = /\[(always|madvise|never)\]/.exec(
-    (await text('/sys/kernel/mm/transparent_hugepage/enabled')) ?? '',
-  )?.[1];
-  return {
-    totalBytes,
-    availableBytes,
-    overcommit: overcommit === 0 || overcommit === 1 || overcommit === 2 ? overcommit : undefined,
-    commitLeftBytes: limit === undefined || committed === undefined ? undefined : limit - committed,
-    hugePages: hugePages as MemoryFacts['hugePages'],
-  };
 }
 
 async function dumpPlace(

@@ -1,6 +1,7 @@
 import { mkdir, statfs } from 'node:fs/promises';
+import { memoryFacts } from '../redis/host-memory.ts';
 import type { SandboxServer } from '../sandbox/servers.ts';
-import { machineMark, memoryFacts } from './host-facts.ts';
+import { machineMark } from './host-facts.ts';
 
 /** What a sandbox has to load dumps with. */
 export interface SandboxFacts {

@@ -73,6 +73,19 @@ function savedSince(info: Info, second: number): boolean {
   );
 }
 
+/**
+ * Asks for a rewrite of the append-only file; Redis itself puts it behind a save that runs.
+ *
+ * @returns false where there is none to rewrite
+ */
+export async function startRewrite(redis: Redis): Promise<boolean> {
+  const info = await readInfo(redis, 'persistence');
+  if (info.aof_enabled !== '1') return false;
+  if (info.aof_rewrite_in_progress === '1' || info.aof_rewrite_scheduled === '1') return true;
+  await redis.bgrewriteaof();
+  return true;
+}
+
 /** What one look at INFO says of a save that was asked for. */
 export type SaveState =
   | { readonly state: 'running'; readonly progress?: SaveProgress }

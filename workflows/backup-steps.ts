@@ -80,6 +80,13 @@ export function backupSteps(policy: InstancePolicy, story: RunStory) {
       return end;
     },
 
+    async bgrewriteaof(subject: BackupSubject) {
+      const { asked } = await onHost('bgrewriteaof', () =>
+        host.bgrewriteaof.executeWithOptions({ summary: 'rewrite the append-only file after the save' }, [subject]),
+      );
+      story.tell(asked ? 'asked for a rewrite of the append-only file' : 'no append-only file to rewrite');
+    },
+
     async pin(subject: BackupSubject, preflight: PreflightReport, start: SaveStart, attempt: number) {
       const pin = await onHost('pin', () =>
         host.pin.executeWithOptions(

@@ -38,7 +38,7 @@ export async function scheduledBackup(input: ScheduledBackupInput): Promise<Sche
     const preflight = await steps.preflight(subject);
     const dump =
       preflight.source === 'dump-file'
-        ? await fromDumpFile(steps, story, subject, preflight)
+        ? await fromDumpFile(steps, story, subject, preflight, policy.backup.rewriteAof)
         : await byReplication(steps, story, subject, preflight);
 
     story.phase('proving');
@@ -66,12 +66,19 @@ export async function scheduledBackup(input: ScheduledBackupInput): Promise<Sche
 type Preflight = Awaited<ReturnType<BackupSteps['preflight']>>;
 
 /** The dump that Redis writes on its own disk, pinned there and stored from there. */
-async function fromDumpFile(steps: BackupSteps, story: RunStory, subject: BackupSubject, preflight: Preflight) {
+async function fromDumpFile(
+  steps: BackupSteps,
+  story: RunStory,
+  subject: BackupSubject,
+  preflight: Preflight,
+  rewriteAof: boolean,
+) {
   for (let attempt = 1; ; attempt += 1) {
     try {
       const start = await steps.bgsave(subject, attempt);
       const end = await steps.waitForBgsave(subject, start, attempt);
       const pin = await steps.pin(subject, preflight, start, attempt);
+      if (rewriteAof) await steps.bgrewriteaof(subject);
       story.phase('storing');
       // Both read the same pinned bytes; what the check contradicts is kept under failed/ all the same.
       const [checked, object] = await bothOrNeither(
