@@ -1,6 +1,7 @@
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import {
   ApplicationFailure,
+  CancellationScope,
   condition,
   defineSignal,
   ParentClosePolicy,
@@ -45,17 +46,24 @@ export async function ownInstance(instance: string): Promise<Ownership> {
   const me = workflowInfo();
   for (let attempt = 1; ; attempt += 1) {
     try {
-      const lock = await startChild(instanceOwner, {
-        workflowId: `owner/${instance}`,
-        args: [{ workflowId: me.workflowId }],
-        parentClosePolicy: ParentClosePolicy.TERMINATE,
-        staticSummary: `${instance} is owned by ${me.workflowId}`,
-        memo: { owner: me.workflowId },
-      });
+      // A cancelled owner still cleans up: the lock must not be cancelled with it, but released after that.
+      const lock = await CancellationScope.nonCancellable(() =>
+        startChild(instanceOwner, {
+          workflowId: `owner/${instance}`,
+          args: [{ workflowId: me.workflowId }],
+          parentClosePolicy: ParentClosePolicy.TERMINATE,
+          staticSummary: `${instance} is owned by ${me.workflowId}`,
+          memo: { owner: me.workflowId },
+        }),
+      );
       return {
         release: async () => {
-          await lock.signal(releaseSignal);
-          await lock.result();
+          try {
+            await lock.signal(releaseSignal);
+            await lock.result();
+          } catch {
+            // Somebody ended the lock by hand: it is let go of, and what this run ends with is its own outcome.
+          }
         },
       };
     } catch (error) {
