@@ -25,7 +25,7 @@ const PATIENCE_MS = 15_000;
 
 /** Notes how things are before a fault. What is asked later must find them so again. */
 export async function lookAround(scene: Scene) {
-  const before = await redisAsItIs(scene.redis);
+  const before = { ...(await redisAsItIs(scene.redis)), saving: '0', rewriting: '0' };
 
   /** Every trace of a run that should be gone, each a sentence. */
   const traces = async (): Promise<string[]> => [
