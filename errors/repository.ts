@@ -93,6 +93,12 @@ export const repositoryErrors = {
     next: 'Take a new backup: rewind backup NAME. Look who writes to the store besides redis-rewind.',
     retryable: false,
   },
+  OBJECT_UNREADABLE: {
+    when: 'The store says that it has an object and breaks off at the same byte of it every time: what it keeps there is damaged.',
+    safe: 'It is not restored from; other backups stand.',
+    next: 'Look at the store’s disks and its own log, then take a new backup: rewind backup NAME',
+    retryable: false,
+  },
   OBJECT_TOO_LARGE: {
     when: 'An object is larger than what may be read at once, or a stream is longer than a store can take.',
     safe: 'Nothing was changed.',

@@ -89,7 +89,6 @@ export const manifestSchema = z.object({
   verifications: verificationsSchema,
   /** Absent where it was not loaded. */
   proof: proof.optional(),
-  writtenBy: z.object({ version: z.string().max(64) }).optional(),
 });
 
 export type Manifest = z.output<typeof manifestSchema>;

@@ -45,8 +45,10 @@ export class ResumingRead {
     this.#body?.destroy();
   }
 
+  /** @throws STORE_UNREACHABLE; OBJECT_UNREADABLE where the store answers each time and breaks off at the same byte */
   async *chunks(): AsyncGenerator<Uint8Array> {
     const { signal } = this.#options;
+    let answered = true;
     for (let breaks = 0; ; ) {
       const from = this.#position;
       let broken: unknown;
@@ -61,9 +63,10 @@ export class ResumingRead {
         broken = error;
       }
       if (this.#position >= (this.#end ?? Number.POSITIVE_INFINITY)) return;
-      this.#body = undefined;
+      answered = this.#body !== undefined && (answered || this.#position > from);
       breaks = this.#position > from ? 1 : breaks + 1;
-      if (breaks > BREAKS) throw this.#broken(broken);
+      if (breaks > BREAKS) throw this.#broken(answered, broken);
+      this.#body = undefined;
       await sleep(FIRST_WAIT_MS * 2 ** (breaks - 1), undefined, { signal }).catch(() => signal?.throwIfAborted());
     }
   }
@@ -95,12 +98,13 @@ export class ResumingRead {
     return (answer?.Body as Readable | undefined) ?? Readable.from([]);
   }
 
-  #broken(cause?: unknown): RewindError {
-    return new RewindError(
-      'STORE_UNREACHABLE',
-      `reading ${this.#key} in ${this.#store.place.url}: broken off at byte ${this.#position} of ${this.#end}, ${BREAKS} times in a row.`,
-      { cause },
-    );
+  #broken(answered: boolean, cause: unknown): RewindError {
+    const where = `at byte ${this.#position} of ${this.#end}, ${BREAKS} times in a row`;
+    return answered
+      ? new RewindError('OBJECT_UNREADABLE', `The store has ${this.#key} and breaks off ${where}.`, { cause })
+      : new RewindError('STORE_UNREACHABLE', `Reading ${this.#key} in ${this.#store.place.url} broke off ${where}.`, {
+          cause,
+        });
   }
 }
 

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, test } from 'vitest';
@@ -266,16 +267,18 @@ test('a download without a byte any more is given up', async () => {
   const reading = Array.fromAsync(await impatient.read(dump));
   await expect(reading).rejects.toMatchObject({
     code: 'STORE_UNREACHABLE',
-    message: expect.stringContaining('broken off at byte'),
+    message: expect.stringContaining('broke off at byte'),
   });
   impatient.close();
 }, 90_000);
 
 test('an object that is replaced while its download is broken off is an error, not a mixture', async () => {
   await upload();
-  proxy.fail('GetObject', dropsDownloadAfter(5 * MIB), { times: 1 });
+  proxy.fail('GetObject', dropsDownloadAfter(64 * 1024), { times: 1 });
   const reading = (await repository.read(dump))[Symbol.asyncIterator]();
   await reading.next();
+  // MinIO lets nobody replace what it still sends.
+  await sleep(200);
   const client = s3Client(minio);
   await client.send(
     new PutObjectCommand({ Bucket: store.bucket, Key: `${store.prefix}/${dump}`, Body: randomBytes(bytes.length) }),
