@@ -9,7 +9,7 @@ import type { Repository } from './repository.ts';
 const IDS = 64;
 const IDENTITY_BYTES = 64 * 1024;
 
-const identitySchema = z.object({
+export const identitySchema = z.object({
   formatVersion: z.literal(1),
   instance: z.string().min(1).max(128),
   /** Of the instance; it stays through restarts, failovers and restores. */

@@ -5,7 +5,7 @@ import type { Encryption, StoredObject } from '../repository.ts';
 import { inWords } from '../stored-comparison.ts';
 
 /** Which key an alias stood for at the first upload; written once and never changed. */
-const pinSchema = z.object({
+export const pinSchema = z.object({
   formatVersion: z.literal(1),
   asked: z.string().max(2048),
   answered: z.string().max(2048),
