@@ -16,7 +16,7 @@ export function rightsFindings(rights: readonly CommandRight[], observed: Observ
     findings.push({
       code: 'RIGHTS_MISSING',
       severity: 'error',
-      consequence: `The user ${user} may not run ${listed(denied)}: no backup can be taken.`,
+      consequence: `The user ${user} may not run ${listed(denied)}: no backup can be taken. ${KEPT}`,
       fix: aclFix(observed, denied),
     });
   }
@@ -25,7 +25,7 @@ export function rightsFindings(rights: readonly CommandRight[], observed: Observ
     findings.push({
       code: 'RIGHTS_MISSING_FOR_DESCRIPTION',
       severity: 'warning',
-      consequence: `The user ${user} may not run ${listed(described)}: ${withoutThem(described)}`,
+      consequence: `The user ${user} may not run ${listed(described)}: ${withoutThem(described)} ${KEPT}`,
       fix: aclFix(observed, described),
     });
   }
@@ -52,6 +52,9 @@ export function rightsFindings(rights: readonly CommandRight[], observed: Observ
   }
   return findings;
 }
+
+/** Otherwise the next restart takes the rights away again. */
+const KEPT = 'What is mended is kept by ACL SAVE, or by CONFIG REWRITE where there is no aclfile.';
 
 /** The line that gives `user` what is missing and takes nothing from it. */
 export function aclFix({ url, user }: Pick<Observed, 'url' | 'user'>, rules: readonly string[]): string {

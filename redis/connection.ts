@@ -44,12 +44,17 @@ export async function connectRedis(
   });
   try {
     await redis.connect();
-    await redis.ping();
+    await redis.ping().catch(unlessItAnswers);
     return redis;
   } catch (error) {
     redis.disconnect();
     throw connectionError(target, error instanceof Error && lastError === undefined ? error : (lastError ?? error));
   }
+}
+
+/** A server that refuses writes refuses PING with them, and answers everything that a backup asks. */
+function unlessItAnswers(error: Error): void {
+  if (!/^(MISCONF|MASTERDOWN|NOREPLICAS)/.test(error.message)) throw error;
 }
 
 /** Runs `use` with a connection that is closed whatever happens. */

@@ -333,7 +333,7 @@ const cases: Case[] = [
     withView({ rights: [{ rule: 'acl|list', state: 'denied', needed: false }] }),
     'RIGHTS_MISSING_FOR_DESCRIPTION',
     'warning',
-    /server\.json lacks the users, and a server restored without them is not the same/,
+    /server\.json lacks the users, and a server restored without them is not the same server\. What is mended is kept by/,
     "redis-cli -h 10.0.0.5 -p 6379 ACL SETUSER rewind '+acl|list'",
   ],
   [
