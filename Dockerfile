@@ -10,9 +10,12 @@ RUN npm pack --pack-destination /tmp \
  && mkdir /opt/rewind \
  && tar -xzf /tmp/redis-rewind-*.tgz -C /opt/rewind --strip-components=1
 WORKDIR /opt/rewind
-# The packed package has no lock file; without it the dependencies of dependencies would be whatever is new today.
+# The packed package has no lock file; without it the dependencies of dependencies would be whatever is new today. Temporal's core
+# comes compiled for five platforms.
 RUN cp /src/package-lock.json /src/.npmrc ./ \
- && npm ci --omit=dev --ignore-scripts --no-audit --no-fund
+ && npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
+ && find node_modules/@temporalio/core-bridge/releases -mindepth 1 -maxdepth 1 \
+      ! -name "$(uname -m)-unknown-linux-gnu" -exec rm -rf {} +
 
 FROM node:24.21.0-trixie-slim
 # 999 is Redis' user in its own image: the agent has to own the dump that it links (fs.protected_hardlinks). The folders are made

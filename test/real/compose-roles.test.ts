@@ -96,7 +96,7 @@ async function start(name: string, isReady: () => Promise<boolean>): Promise<voi
   const logFile = join(folder.path, `${name}.log`);
   const program = await startLeashed({ name, ...(await asStarted(name)), logFile });
   started.push(program);
-  await untilReady(program, isReady, { timeoutMs: 90_000, logFile });
+  await untilReady(program, isReady, { timeoutMs: 180_000, logFile });
 }
 
 beforeAll(async () => {
@@ -121,7 +121,7 @@ describe('the services of docker-compose.yml, run without Docker', () => {
   });
 
   test('the three roles take a backup that is verified, with the rights of the file and no others', {
-    timeout: 240_000,
+    timeout: 400_000,
   }, async () => {
     await start('redis', () => redisIsHealthy());
     const application = await loggedIn('redis_app_password');
@@ -139,9 +139,16 @@ describe('the services of docker-compose.yml, run without Docker', () => {
     await runToEnd('temporal-namespace', undefined, { TEMPORAL_NAMESPACE: namespace });
     await Promise.all(['orchestrator', 'host-agent', 'sandbox'].map((role) => start(role, () => polls(role))));
 
-    for (const command of ['backup', 'backups']) {
-      expect(readText('docs/DEPLOYMENT.md')).toContain(`docker compose exec orchestrator rewind ${command} main\n`);
-    }
+    // What the page tells to type once they are up.
+    const typed = [...readText('docs/DEPLOYMENT.md').matchAll(/^docker compose exec (\S+) rewind (.+)$/gm)];
+    expect(typed.map(([, at, command]) => `${at}: ${command}`)).toEqual([
+      'orchestrator: apply',
+      'host-agent: check main',
+      'orchestrator: backup main',
+      'orchestrator: backups main',
+    ]);
+    expect((await runToEnd('orchestrator', ['apply'])).stdout).toContain('schedules: 1 created');
+    expect((await runToEnd('host-agent', ['check', 'main'])).stdout).toContain('main: recoverable as it stands');
     const { backup } = JSON.parse((await runToEnd('orchestrator', ['backup', 'main', '--json'])).stdout);
     expect(backup).toMatchObject({ state: 'verified', keys: 500 });
     expect((await runToEnd('orchestrator', ['backups', 'main'])).stdout).toContain(backup.id);
