@@ -1,9 +1,11 @@
 import type { StepIO } from '../process/step-io.ts';
 import { withRedis } from '../redis/connection.ts';
+import { readInfo, serverVersion } from '../redis/info.ts';
 import { describeServer } from '../redis/server-description.ts';
 import { backupObject } from '../repository/layout.ts';
 import type { StoredObject, UploadCursor } from '../repository/repository.ts';
 import type { Check } from '../sandbox/check.ts';
+import { defaultsOf } from '../sandbox/measured-defaults.ts';
 import type { InstanceContext } from './instance-context.ts';
 import type { PinnedBytes } from './pin.ts';
 import type { BackupSubject } from './subject.ts';
@@ -39,9 +41,10 @@ export async function storeServerDescription(context: InstanceContext, subject: 
   const there = await context.repository.stat(key);
   // An earlier attempt's description stands: names are never overwritten, and a live server's settings may have moved on.
   if (there) return there;
-  const description = await withRedis(context.target, (redis) =>
-    describeServer(redis, { includeAcl: context.policy.backup.includeAcl }),
-  );
+  const description = await withRedis(context.target, async (redis) => {
+    const defaults = await defaultsOf(serverVersion(await readInfo(redis, 'server')));
+    return describeServer(redis, { includeAcl: context.policy.backup.includeAcl, defaults });
+  });
   return context.repository.putSmall(key, Buffer.from(`${JSON.stringify(description, null, 2)}\n`));
 }
 

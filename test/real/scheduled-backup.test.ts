@@ -1,10 +1,11 @@
 import { readdir } from 'node:fs/promises';
-import { ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
+import { dirname } from 'node:path';
+import { GetObjectCommand, ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { connectTo, fillEveryType } from '../support/dataset.ts';
 import { type Deployment, startDeployment } from '../support/deployment.ts';
 import { createBucket, s3Client } from '../support/s3-store.ts';
-import { type RedisServer, startRedis } from '../support/servers.ts';
+import { type RedisServer, redisBinary, startRedis } from '../support/servers.ts';
 
 describe('a backup from a Redis with a password to S3 under aws:kms', () => {
   let redis: RedisServer;
@@ -18,7 +19,12 @@ describe('a backup from a Redis with a password to S3 under aws:kms', () => {
     bucket = await createBucket(minio);
     deployment = await startDeployment({
       temporal: inject('temporal'),
-      env: { ...minio.env, ORDERS_PASSWORD: redis.password },
+      env: {
+        ...minio.env,
+        ORDERS_PASSWORD: redis.password,
+        // On Redis' own host its program is on PATH.
+        PATH: `${dirname(redisBinary())}:${process.env.PATH}`,
+      },
       config: {
         repository: {
           url: `s3://${bucket}/redis`,
@@ -54,6 +60,25 @@ describe('a backup from a Redis with a password to S3 under aws:kms', () => {
     const open = await s3.send(new ListMultipartUploadsCommand({ Bucket: bucket }));
     s3.destroy();
     expect(open.Uploads ?? []).toEqual([]);
+  });
+
+  it('keeps what makes the server the same again beside the dump: users, and settings that are not the default', async () => {
+    const admin = await connectTo(redis);
+    await admin.config('SET', 'maxmemory-policy', 'allkeys-lru');
+    admin.disconnect();
+    const { backup } = await deployment.backup();
+    const s3 = s3Client(minio);
+    const key = `redis/${backup.tier}/orders/${backup.id}/server.json`;
+    const { Body } = await s3.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
+    const text = (await Body?.transformToString()) ?? '';
+    s3.destroy();
+    expect(text).not.toContain(redis.password);
+    const description = JSON.parse(text);
+    expect(description.configurationIs).toBe('changed-from-default');
+    expect(description.configuration).toMatchObject({ 'maxmemory-policy': 'allkeys-lru' });
+    expect(description.configuration).not.toHaveProperty('hz');
+    expect(description.withheld).toContain('requirepass');
+    expect(description.acl.join()).toContain('user default on');
   });
 
   it('keeps its history under 110 events and 40 KB, without the password or a key in it', async () => {
