@@ -1,4 +1,5 @@
 import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer, type ServerOptions } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { Transform, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -54,13 +55,17 @@ interface Rule {
   times: number;
 }
 
-/** Starts a proxy on a free loopback port. Signatures stay right: it passes on the Host header as the client signed it. */
-export async function startS3FaultProxy(upstream: string): Promise<S3FaultProxy> {
+/**
+ * Starts a proxy on a free loopback port. Signatures stay right: it passes on the Host header as the client signed it.
+ *
+ * @param tls certificates: the proxy then speaks https, and plainly to the store
+ */
+export async function startS3FaultProxy(upstream: string, tls?: ServerOptions): Promise<S3FaultProxy> {
   const { hostname, port } = new URL(upstream);
   const seen: SeenRequest[] = [];
   let rules: Rule[] = [];
 
-  const server = createServer((request, response) => {
+  const listener = (request: IncomingMessage, response: ServerResponse) => {
     const { method = '', url = '', headers } = request;
     const one: SeenRequest = { method, url, operation: operationOf(method, url, headers) };
     seen.push(one);
@@ -68,13 +73,14 @@ export async function startS3FaultProxy(upstream: string): Promise<S3FaultProxy>
     const rule = rules.find((each) => matches(each, one));
     const run = rule?.fault ?? passes;
     run(exchange).catch(() => exchange.drop());
-  });
+  };
+  const server = tls ? createTlsServer(tls, listener) : createServer(listener);
   // Uploads in tests wait on purpose; nothing here may cut them off.
   server.requestTimeout = 0;
   server.headersTimeout = 0;
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
-    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    endpoint: `${tls ? 'https' : 'http'}://127.0.0.1:${(server.address() as AddressInfo).port}`,
     seen,
     count: (operation) => seen.filter((each) => each.operation === operation).length,
     fail: (operation, fault, { times = Number.POSITIVE_INFINITY, after = 0, key } = {}) => {
