@@ -13,6 +13,7 @@ import { crc32, crc32Base64 } from './crc32.ts';
 import type { StoredPart } from './open-uploads.ts';
 import { MOST_PARTS, type PartPlan } from './part-plan.ts';
 import type { S3Store } from './store.ts';
+import { withUnsignedBody } from './unsigned-body.ts';
 
 /** An upload that the store has open. */
 export interface Upload {
@@ -76,7 +77,7 @@ export async function storeParts(
 
   const send = async (number: number, bytes: Buffer, crc: string): Promise<void> => {
     await pacer.before(bytes.length, signal);
-    const request = new UploadPartCommand({
+    const command = new UploadPartCommand({
       ...store.object(key),
       UploadId: uploadId,
       PartNumber: number,
@@ -84,6 +85,7 @@ export async function storeParts(
       ContentLength: bytes.length,
       ChecksumCRC32: crc,
     });
+    const request = withUnsignedBody(command);
     const { ETag } = await store.told(
       `storing part ${number} of ${key}`,
       () => store.client.send(request, { abortSignal: signal }),
