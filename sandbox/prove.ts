@@ -51,6 +51,7 @@ export async function proveStored(
 ): Promise<ProofReport> {
   const folder = await makeWorkFolder(settings.workRoot, request.id, request.sizeBytes);
   const dumpPath = join(folder, 'dump.rdb');
+  const ended = new AbortController();
   try {
     const startedAt = performance.now();
     const sha256 = await download(repository, request, dumpPath, io);
@@ -72,12 +73,12 @@ export async function proveStored(
       const detail = `the data took ${facts.usedMemoryBytes} bytes of memory; the sandbox may use ${settings.maxMemoryBytes}`;
       return { checks: [digest, cannot('load', detail)], downloadMs, server: used };
     }
-    const checker = await redisCheckRdb(server, dumpPath, io.signal);
-    if (checker.result === 'contradicted') return { checks: [digest, checker], downloadMs, server: used };
-
-    // The reader picks its sample while the server loads: two cores, two independent readings of the same bytes.
-    const sampling = facts.walked ? inspectSample(dumpPath, settings.sampleKeys, request.id, io.signal) : undefined;
-    sampling?.catch(() => undefined);
+    // Three independent readings of the same bytes at once: by the server, by its checker, and by the reader, which picks
+    // the sample. What reads them still when the proof ends has nothing more to say.
+    const reading = AbortSignal.any([io.signal, ended.signal]);
+    const checking = redisCheckRdb(server, dumpPath, reading);
+    const sampling = facts.walked ? inspectSample(dumpPath, settings.sampleKeys, request.id, reading) : undefined;
+    for (const each of [checking, sampling]) each?.catch(() => undefined);
     const limits = { maxMemoryBytes: settings.maxMemoryBytes, databases: facts.highestDatabase + 1 };
     const onLoad = (done: number, total: number) => io.onProgress({ phase: 'load', done, total, unit: 'bytes' });
     return await withLoadedServer(
@@ -86,6 +87,8 @@ export async function proveStored(
       limits,
       { signal: io.signal, onProgress: onLoad },
       async (result) => {
+        const checker = await checking;
+        if (checker.result === 'contradicted') return { checks: [digest, checker], downloadMs, server: used };
         const head = [digest, checker];
         if (result.outcome === 'too-large') {
           const detail = `the load was ended at ${result.usedBytes} bytes of memory; the sandbox may use ${settings.maxMemoryBytes}`;
@@ -105,6 +108,7 @@ export async function proveStored(
       },
     );
   } finally {
+    ended.abort();
     await rm(folder, { recursive: true, force: true });
   }
 }
