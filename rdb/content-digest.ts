@@ -85,6 +85,7 @@ export class ContentDigest implements ValueSink {
   #naming: 'group' | 'consumer' | undefined;
   readonly #group = new Int32Array(4);
   readonly #consumer = new Int32Array(4);
+  readonly #result = Buffer.alloc(16);
 
   constructor(options: DigestOptions = {}) {
     this.#aliveAt = options.aliveAt ?? Number.NEGATIVE_INFINITY;
@@ -209,6 +210,11 @@ export class ContentDigest implements ValueSink {
 
   /** Ends the key and answers its digest, 32 hex digits. `expireAtMs`: Unix ms; absent or negative for never. */
   end(expireAtMs = -1): string {
+    return this.endBytes(expireAtMs).toString('hex');
+  }
+
+  /** As `end`, but the 16 bytes; they are overwritten by the next one. */
+  endBytes(expireAtMs = -1): Buffer {
     const hash = this.#hash;
     if (this.#type === 'list' || this.#type === 'string') {
       hash.finish();
@@ -222,7 +228,12 @@ export class ContentDigest implements ValueSink {
     hash.words(high(expireAtMs), low(expireAtMs), 0, 0);
     hash.words(this.#sum0, this.#sum1, this.#sum2, this.#sum3);
     hash.finish();
-    return [hash.a, hash.b, hash.c, hash.d].map((lane) => (lane >>> 0).toString(16).padStart(8, '0')).join('');
+    const result = this.#result;
+    result.writeInt32BE(hash.a, 0);
+    result.writeInt32BE(hash.b, 4);
+    result.writeInt32BE(hash.c, 8);
+    result.writeInt32BE(hash.d, 12);
+    return result;
   }
 
   /** A string of a stream ends: an entry's last one adds the entry, a name is kept for what follows under it. */
