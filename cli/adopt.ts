@@ -3,7 +3,7 @@ import { signsOf } from '../backup/identity-check.ts';
 import { policyOf } from '../policy/instance-policy.ts';
 import { addressOf, withRedis } from '../redis/connection.ts';
 import { readTopology } from '../redis/topology.ts';
-import { adoptIdentity } from '../repository/identity.ts';
+import { adoptIdentity, readIdentity } from '../repository/identity.ts';
 import { openInstance } from '../workers/instance-context.ts';
 import { effectiveConfig } from './effective-config.ts';
 import type { CliContext } from './main.ts';
@@ -16,6 +16,15 @@ export async function adopt(context: CliContext, _options: object, instance: str
   const opened = await openInstance({ config, env: context.env, home: join(home, 'host') })({ instance });
   const { target, repository } = opened;
   try {
+    if (!(await readIdentity(repository, instance))) {
+      context.output.answer(
+        `${instance} has no backup yet: the server that its first one is taken from is the instance`,
+        {
+          instance,
+        },
+      );
+      return 0;
+    }
     const { replication } = await withRedis(target, readTopology);
     const ids = [replication.id, replication.previousId].filter((id) => id !== undefined);
     const { id, recordedAt } = await adoptIdentity(repository, instance, signsOf(opened, ids));

@@ -51,12 +51,15 @@ export async function checkInstance({ instance, without = [] }: CheckInstanceInp
   const sandbox = proxyActivities<SandboxActivities & ProbeActivities>({ ...patience, taskQueue: 'rewind-sandbox' });
 
   const subject = { instance, policyDigest: policy.digest };
-  const view = without.includes('agent')
-    ? { silent: true as const }
-    : await answer(() => host.viewInstance.executeWithOptions({ summary: `how is ${instance}?` }, [subject]));
-  const facts = without.includes('sandbox')
-    ? { silent: true as const }
-    : await answer(() => sandbox.describeSandbox.executeWithOptions({ summary: 'what can be loaded there?' }, []));
+  const silent = Promise.resolve({ silent: true as const });
+  const [view, facts] = await Promise.all([
+    without.includes('agent')
+      ? silent
+      : answer(() => host.viewInstance.executeWithOptions({ summary: `how is ${instance}?` }, [subject])),
+    without.includes('sandbox')
+      ? silent
+      : answer(() => sandbox.describeSandbox.executeWithOptions({ summary: 'what can be loaded there?' }, [])),
+  ]);
 
   // Without an agent somebody else writes: the store itself is looked at in any case.
   const [writer, byAgent] = 'silent' in view ? [orchestrator, false] : [host, policy.hostQueue !== 'rewind'];
