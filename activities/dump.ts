@@ -2,7 +2,7 @@ import { type CheckedDump, checkDump } from '../backup/check-dump.ts';
 import type { InstanceContext } from '../backup/instance-context.ts';
 import { type Pin, pinDump, pinnedBytes } from '../backup/pin.ts';
 import type { PreflightReport } from '../backup/preflight.ts';
-import { pruneAfterBackup } from '../backup/prune.ts';
+import { type BackupOutcome, pruneAfterBackup } from '../backup/prune.ts';
 import { type ReplicatedDump, replicateDump } from '../backup/replicate.ts';
 import { confirmStored, type StoredBackupObject, storeDump } from '../backup/store.ts';
 import type { BackupSubject } from '../backup/subject.ts';
@@ -44,7 +44,7 @@ export function dumpActivities(contextOf: (subject: BackupSubject) => Promise<In
       runStep(async () => confirmStored(await contextOf(subject), object)),
 
     /** Removes the pin, and what crashed runs left on this host and in the store. */
-    prune: (subject: BackupSubject, outcome: { stored: boolean }): Promise<{ removed: number }> =>
+    prune: (subject: BackupSubject, outcome: BackupOutcome): Promise<{ removed: number }> =>
       runStep(async () => pruneAfterBackup(await contextOf(subject), subject, outcome)),
   };
 }

@@ -1,5 +1,6 @@
 import type { InstanceContext } from '../backup/instance-context.ts';
 import { type PreflightReport, preflight } from '../backup/preflight.ts';
+import { storeServerDescription } from '../backup/store.ts';
 import type { BackupSubject } from '../backup/subject.ts';
 import { withRedis } from '../redis/connection.ts';
 import { withForkTurn } from '../redis/host-forks.ts';
@@ -13,7 +14,10 @@ export function saveActivities(contextOf: (subject: BackupSubject) => Promise<In
     preflight: (subject: BackupSubject): Promise<PreflightReport> =>
       runStep(async () => {
         const context = await contextOf(subject);
-        return withRedis(context.target, (redis) => preflight(redis, context));
+        const report = await withRedis(context.target, (redis) => preflight(redis, context));
+        // The store is tried before Redis forks, and a dump is worth storing also when its server has died since.
+        await storeServerDescription(context, subject);
+        return report;
       }),
 
     /** Asks Redis for a save; a repetition after a crash finds the save that it asked for before. */

@@ -7,6 +7,13 @@ import { removeKilledSaves } from './killed-saves.ts';
 import { pinFolder, prunePins } from './pin.ts';
 import type { BackupSubject } from './subject.ts';
 
+/** How a run ended, for the clean-up after it. */
+export interface BackupOutcome {
+  readonly stored: boolean;
+  /** Where its dump was pinned: the server that answers by then may be another one, or none. */
+  readonly dumpDir?: string;
+}
+
 /**
  * Lets go of what a backup held on the host, and of what crashed runs left there; when the backup was not stored, of its
  * half-made objects in the repository, too. Never touches a directory that has a manifest.
@@ -14,22 +21,23 @@ import type { BackupSubject } from './subject.ts';
 export async function pruneAfterBackup(
   context: InstanceContext,
   subject: BackupSubject,
-  outcome: { stored: boolean },
+  outcome: BackupOutcome,
 ): Promise<{ removed: number }> {
   let removed = 0;
   const redis = await askRedis(context);
-  if (redis) {
-    const { keep, forSeconds, minFreePercent } = context.policy.host.local;
-    removed += await prunePins(redis.dir, subject.backupId, {
+  const { keep, forSeconds, minFreePercent } = context.policy.host.local;
+  for (const dir of new Set([outcome.dumpDir, redis?.dir])) {
+    if (dir === undefined) continue;
+    removed += await prunePins(dir, subject.backupId, {
       keep,
       forMs: forSeconds * 1000,
       minFreePercent,
       stored: outcome.stored,
       now: Date.now(),
     });
-    await rmdir(pinFolder(redis.dir)).catch(() => undefined);
-    removed += await removeKilledSaves(redis.dir, redis.server);
+    await rmdir(pinFolder(dir)).catch(() => undefined);
   }
+  if (redis) removed += await removeKilledSaves(redis.dir, redis.server);
   if (!outcome.stored) removed += await removeHalfMade(context.repository, subject);
   // What others left long ago is no reason to hold this run up: every later one looks for it again.
   removed += await removeAbandoned(context.repository, subject.instance).catch(() => 0);

@@ -16,7 +16,7 @@ import { pruneAfterBackup } from './prune.ts';
 import { type PublishedBackup, type PublishRequest, publishBackup } from './publish.ts';
 import { replicateDump } from './replicate.ts';
 import { SAVE_AGAIN, SAVE_ATTEMPTS } from './save-again.ts';
-import { confirmStored, storeDump } from './store.ts';
+import { confirmStored, storeDump, storeServerDescription } from './store.ts';
 import type { BackupSubject } from './subject.ts';
 
 /**
@@ -37,8 +37,11 @@ export async function takeBackup(
     tier: chooseTier(now, await latestByTier(repository, policy.instance)),
   };
   let stored = false;
+  let dumpDir: string | undefined;
   try {
     const report = await withRedis(target, (redis) => preflight(redis, context));
+    dumpDir = report.dump?.dir;
+    await storeServerDescription(context, subject);
     const dump =
       report.source === 'dump-file'
         ? await fromDumpFile(context, subject, report, io)
@@ -55,7 +58,7 @@ export async function takeBackup(
     stored = true;
     return published;
   } finally {
-    await pruneAfterBackup(context, subject, { stored });
+    await pruneAfterBackup(context, subject, { stored, dumpDir });
   }
 }
 
@@ -89,7 +92,7 @@ async function fromDumpFile(
     } catch (error) {
       const again = error instanceof RewindError && SAVE_AGAIN.has(error.code);
       if (!again || attempt === SAVE_ATTEMPTS) throw error;
-      await pruneAfterBackup(context, subject, { stored: false });
+      await pruneAfterBackup(context, subject, { stored: false, dumpDir: report.dump?.dir });
     }
   }
 }

@@ -5,6 +5,7 @@ import type { PolicyActivities } from '../activities/policy.ts';
 import type { SaveActivities } from '../activities/save.ts';
 import type { Pin } from '../backup/pin.ts';
 import type { PreflightReport } from '../backup/preflight.ts';
+import type { BackupOutcome } from '../backup/prune.ts';
 import type { StoredBackupObject } from '../backup/store.ts';
 import type { BackupSubject } from '../backup/subject.ts';
 import type { InstancePolicy } from '../policy/instance-policy.ts';
@@ -20,6 +21,7 @@ import type { RunStory } from './run-story.ts';
 /** The first activity of every run: what the configuration says, without secrets, and its digest. */
 export const { readPolicy } = proxyActivities<PolicyActivities>({
   startToCloseTimeout: '30s',
+  heartbeatTimeout: '10s',
   retry: { initialInterval: '1s', maximumInterval: '10s' },
 });
 
@@ -30,7 +32,10 @@ export function backupSteps(policy: InstancePolicy, story: RunStory) {
   const { timeouts } = policy;
   const patience = patienceOf(policy);
   const host = proxyActivities<SaveActivities & DumpActivities>({ ...patience, taskQueue: policy.hostQueue });
-  const orchestrator = proxyActivities<CatalogueActivities>({ ...patience, taskQueue: 'rewind' });
+  const orchestrator = proxyActivities<CatalogueActivities & Pick<DumpActivities, 'prune'>>({
+    ...patience,
+    taskQueue: 'rewind',
+  });
 
   async function onHost<T>(step: string, run: () => Promise<T>): Promise<T> {
     story.step(step);
@@ -155,12 +160,18 @@ export function backupSteps(policy: InstancePolicy, story: RunStory) {
       return backup;
     },
 
-    async prune(subject: BackupSubject, outcome: { stored: boolean }): Promise<void> {
-      await host.prune
-        .executeWithOptions({ summary: 'the pin, and what crashed runs left' }, [subject, outcome])
-        .catch(() => {
-          story.tell('The agent did not answer the clean-up; the next run removes what is left.');
+    async prune(subject: BackupSubject, outcome: BackupOutcome): Promise<void> {
+      const summary = 'the pin, and what crashed runs left';
+      try {
+        await host.prune.executeWithOptions({ summary }, [subject, outcome]);
+      } catch {
+        story.tell('The agent did not answer the clean-up; the next run removes what is left on its host.');
+        // Nobody would look for this run's half-made objects again: the store can be reached from here, too.
+        if (outcome.stored) return;
+        await orchestrator.prune.executeWithOptions({ summary }, [subject, outcome]).catch(() => {
+          story.tell('Nor could its objects be removed from the store; a later run does it.');
         });
+      }
     },
   };
 }

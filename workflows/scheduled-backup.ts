@@ -33,9 +33,11 @@ export async function scheduledBackup(input: ScheduledBackupInput): Promise<Sche
   const subject: BackupSubject = { instance: input.instance, policyDigest: policy.digest, backupId, tier };
   const steps = backupSteps(policy, story);
   let stored = false;
+  let dumpDir: string | undefined;
   try {
     story.phase('saving', { backupId });
     const preflight = await steps.preflight(subject);
+    dumpDir = preflight.dump?.dir;
     const dump =
       preflight.source === 'dump-file'
         ? await fromDumpFile(steps, story, subject, preflight, policy.backup.rewriteAof)
@@ -57,7 +59,7 @@ export async function scheduledBackup(input: ScheduledBackupInput): Promise<Sche
     throw error;
   } finally {
     await CancellationScope.nonCancellable(async () => {
-      await steps.prune(subject, { stored });
+      await steps.prune(subject, { stored, dumpDir });
       await owner.release();
     });
   }
@@ -90,7 +92,7 @@ async function fromDumpFile(
     } catch (error) {
       if (attempt === SAVE_ATTEMPTS || !SAVE_AGAIN.has(failureCode(error))) throw error;
       story.tell(`Save ${attempt} is void: ${sentenceOf(error)} Another one is started.`);
-      await steps.prune(subject, { stored: false });
+      await steps.prune(subject, { stored: false, dumpDir: preflight.dump?.dir });
     }
   }
 }
