@@ -36,6 +36,7 @@ export async function replicateDump(
   await repository.remove(key);
   await repository.sweepUploads(key);
   const second = () => withRedis(target, redisTimeMs).then((ms) => Math.floor(ms / 1000));
+  const serverJson = await storeServerDescription(context, subject);
   const startedAt = await second();
   const dump = await receiveDump(target, {
     signal: io.signal,
@@ -66,7 +67,7 @@ export async function replicateDump(
     await checkIdentity(context, [dump.replId, ...preflight.replicationIds]);
     const save = { startedAt, endedAt: await second() };
     const facts = { ...checked.facts, replicationId: dump.replId, replicationOffset: dump.offset };
-    const object = { dump: stored, serverJson: await storeServerDescription(context, subject) };
+    const object = { dump: stored, serverJson };
     return { facts, checks: checked.checks, object, save };
   } finally {
     dump.close();

@@ -24,6 +24,8 @@ export async function storeDump(
   sizeBytes: number,
   io: StepIO & { resumeFrom?: UploadCursor; onCursor: (cursor: UploadCursor) => void },
 ): Promise<StoredBackupObject> {
+  // First, because some stores list an open upload only below a directory that has an object: the sweep finds it then.
+  const serverJson = await storeServerDescription(context, subject);
   const dump = await context.repository.putFile(backupObject(subject, 'dump.rdb'), bytes, {
     sizeBytes,
     signal: io.signal,
@@ -32,7 +34,7 @@ export async function storeDump(
     bytesPerSecond: context.policy.limits.uploadBytesPerSecond,
     onProgress: (done, total) => io.onProgress({ phase: 'upload', done, total, unit: 'bytes' }),
   });
-  return { dump, serverJson: await storeServerDescription(context, subject) };
+  return { dump, serverJson };
 }
 
 /** A server restored without its users and settings is not restored: they go beside the dump. */

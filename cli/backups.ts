@@ -10,7 +10,7 @@ import type { ExitCode } from './output.ts';
 export async function backups(context: CliContext, options: { all?: boolean }, instance: string): Promise<ExitCode> {
   const { config, home } = await effectiveConfig(context);
   policyOf(config, instance);
-  const { repository } = await openInstance({ config, env: context.env, home })({ instance });
+  const { repository } = await openInstance({ config, env: context.env, home }, { login: false })({ instance });
   const found = await listBackups(repository, instance, options);
   repository.close();
   const entries = found.map(({ name: _name, directory: _directory, manifest: _manifest, ...entry }) => entry);

@@ -122,10 +122,10 @@ async function startRoles(context: CliContext, effective: EffectiveConfig, runni
   const roles = (['orchestrator', 'host', 'sandbox'] as const).map((role) =>
     startWorkerProcess(role, { home: effective.home, args, env }),
   );
-  for (const started of await Promise.allSettled(roles)) {
-    if (started.status === 'fulfilled') running.workers.push(started.value);
-    else throw started.reason;
-  }
+  const started = await Promise.allSettled(roles);
+  // Those that run have to be known before the first that does not is told of: they are to be ended, too.
+  for (const role of started) if (role.status === 'fulfilled') running.workers.push(role.value);
+  for (const role of started) if (role.status === 'rejected') throw role.reason;
   context.output.log('Workers: orchestrator, host and sandbox run, each in a folder of its own');
 }
 

@@ -34,7 +34,7 @@ export async function worker(context: CliContext, options: { role: Role; instanc
   };
   const { connection, namespace } = await connectWorker(temporal, patience);
   const client = await connectClient(temporal, patience);
-  await registerSearchAttributes(client);
+  await registerSearchAttributes(client, patience);
   const settings: RoleSettings = { config, env: context.env, home, connection, namespace };
   const workers: Worker[] = [];
   if (options.role === 'orchestrator') workers.push(await orchestratorWorker(settings, client));

@@ -35,6 +35,8 @@ export async function connectRedis(
     maxRetriesPerRequest: 0,
     enableReadyCheck: false,
     connectionName: 'redis-rewind',
+    // CLIENT SETINFO is one more command that the agent's user would have to be allowed.
+    disableClientInfo: true,
     connectTimeout: options.connectTimeoutMs ?? 5_000,
     ...(options.commandTimeoutMs ? { commandTimeout: options.commandTimeoutMs } : {}),
   });

@@ -3,6 +3,7 @@ import { createWriteStream } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { RewindError } from '../errors/rewind-error.ts';
 import type { StepIO } from '../process/step-io.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { Check } from './check.ts';
@@ -54,7 +55,15 @@ export async function proveStored(
   const ended = new AbortController();
   try {
     const startedAt = performance.now();
-    const sha256 = await download(repository, request, dumpPath, io);
+    const sha256 = await download(repository, request, dumpPath, io).catch((error) => {
+      if (error instanceof RewindError && error.code === 'OBJECT_UNREADABLE') return error;
+      throw error;
+    });
+    if (sha256 instanceof RewindError) {
+      // A store that answers and breaks off at the same byte each time has lost what it holds.
+      const detail = `the store cannot read the dump back: ${sha256.message}`;
+      return { checks: [{ name: 'sha256', result: 'contradicted', detail }] };
+    }
     const downloadMs = Math.round(performance.now() - startedAt);
     const digest = compareDigest(sha256, request.facts.sha256);
     if (digest.result === 'contradicted') return { checks: [digest], downloadMs };

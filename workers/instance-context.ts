@@ -18,8 +18,13 @@ export interface InstanceRequest {
 /**
  * Makes what a step has in its hands from this role's own configuration, and refuses to act on another policy than the
  * one that the workflow was planned with.
+ *
+ * @param options.login false for steps that never talk to Redis: their role need not hold its password
  */
-export function openInstance(role: { config: LoadedConfig; env: NodeJS.ProcessEnv; home: string }) {
+export function openInstance(
+  role: { config: LoadedConfig; env: NodeJS.ProcessEnv; home: string },
+  { login = true }: { login?: boolean } = {},
+) {
   const repository = openOnce(role.config.repository);
   return async ({ instance, policyDigest }: InstanceRequest): Promise<InstanceContext> => {
     const policy = policyOf(role.config, instance);
@@ -31,11 +36,17 @@ export function openInstance(role: { config: LoadedConfig; env: NodeJS.ProcessEn
     }
     return {
       policy,
-      target: await redisTarget(role.config, instance, role.env),
+      target: login ? await redisTarget(role.config, instance, role.env) : { url: urlOf(role.config, instance) },
       repository: await repository(),
       home: role.home,
     };
   };
+}
+
+function urlOf(config: LoadedConfig, instance: string): string {
+  const url = config.instances[instance]?.url;
+  if (!url) throw new RewindError('CONFIG_INVALID', `instances.${instance} has no url.`);
+  return url;
 }
 
 /**
@@ -47,8 +58,8 @@ export async function redisTarget(
   instance: string,
   env: NodeJS.ProcessEnv,
 ): Promise<RedisTarget> {
-  const { url, password, tls, sentinel, backup } = config.instances[instance] ?? {};
-  if (!url) throw new RewindError('CONFIG_INVALID', `instances.${instance} has no url.`);
+  const url = urlOf(config, instance);
+  const { password, tls, sentinel, backup } = config.instances[instance] ?? {};
   const secret = (ref: typeof password) => ref && resolveSecret(ref, env);
   const target = { url, password: await secret(password), tls: await readPem(tls) };
   if (!sentinel || backup?.from === 'replica') return target;

@@ -14,14 +14,15 @@ import { workflowCode } from './workflow-code.ts';
 /** Workflows, policy and catalogue; and the saves of instances that have no agent, which come by replication. */
 export async function orchestratorWorker(settings: RoleSettings, client: Client): Promise<Worker> {
   const contextOf = openInstance(settings);
+  const withoutLogin = openInstance(settings, { login: false });
   return Worker.create({
     ...workerBasics(settings, 'orchestrator'),
     ...workflowCode(),
     taskQueue: 'rewind',
     activities: {
-      ...policyActivities(settings.config, contextOf),
+      ...policyActivities(settings.config, withoutLogin),
       ...ownerActivities(client),
-      ...catalogueActivities(contextOf),
+      ...catalogueActivities(withoutLogin),
       ...saveActivities(contextOf),
       ...dumpActivities(contextOf),
       ...describePolicyActivity(settings.config),

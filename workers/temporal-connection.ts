@@ -12,7 +12,7 @@ export interface TemporalSettings extends TemporalConfig {
   readonly embedded?: boolean;
 }
 
-interface Patience {
+export interface Patience {
   readonly signal?: AbortSignal;
   /** How long to go on trying, in milliseconds. */
   readonly withinMs?: number;
