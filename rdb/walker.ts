@@ -129,12 +129,11 @@ export class RdbWalker {
   }
 
   #readChecksum(c: Cursor): void {
+    const offset = c.offset;
     const written = c.u64le();
     if (written !== 0n && written !== this.#crc.value) {
-      throw c.error(
-        'RDB_CHECKSUM_WRONG',
-        "the dump's CRC-64 does not fit its bytes: they changed after they were written",
-      );
+      const message = "the dump's CRC-64 does not fit its bytes: they changed after they were written";
+      throw new RewindError('RDB_CHECKSUM_WRONG', message, { details: { offset } });
     }
     if (written !== 0n) this.crc = 'ok';
     this.#from = c.pos;

@@ -69,7 +69,7 @@ test('a wrong checksum alone is named as such, at its offset', async () => {
   const wrong = Buffer.from(small);
   wrong[wrong.length - 1]! ^= 1;
   const error = await errorOf(wrong);
-  expect(error.code).toBe('RDB_CHECKSUM_WRONG');
+  expect([error.code, error.details.offset]).toEqual(['RDB_CHECKSUM_WRONG', wrong.length - 8]);
 });
 
 test('a checksum of zeroes says that the server wrote none, and a file before version 5 has none at all', async () => {
