@@ -1,16 +1,16 @@
-import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { makeCertificates, missingCertificates } from '../support/certificates.ts';
 import { type S3FaultProxy, startS3FaultProxy } from '../support/s3-fault-proxy.ts';
 import { openTestRepository, type S3TestPlace, testPlace } from '../support/s3-repository.ts';
 import { type TemporaryFolder, temporaryFolder } from '../support/temporary-folder.ts';
 
 const dump = 'hourly/orders/20261123T205000Z-1f3a9c04/dump.rdb';
 const sizeBytes = 20 * 1024 * 1024;
-const missing = spawnSync('openssl', ['version']).status === 0 ? undefined : 'no openssl to make certificates with';
+const missing = missingCertificates();
 
 describe.skipIf(missing)(
   `a store with a private authority, which asks for a client certificate${missing ? ` (${missing})` : ''}`,
@@ -25,8 +25,8 @@ describe.skipIf(missing)(
       await makeCertificates(folder.path);
       const tls = {
         ca: pem('ca.pem'),
-        cert: pem('store.pem'),
-        key: pem('store.key'),
+        cert: pem('server.pem'),
+        key: pem('server.key'),
         requestCert: true,
         rejectUnauthorized: true,
       };
@@ -72,32 +72,3 @@ describe.skipIf(missing)(
     });
   },
 );
-
-/** An authority, the store's certificate for 127.0.0.1, and an agent's. */
-async function makeCertificates(folder: string): Promise<void> {
-  const openssl = (...args: string[]) => {
-    const { status, stderr } = spawnSync('openssl', args, { cwd: folder, encoding: 'utf8' });
-    if (status !== 0) throw new Error(stderr);
-  };
-  await writeFile(join(folder, 'store.ext'), 'subjectAltName=IP:127.0.0.1\n');
-  await writeFile(join(folder, 'agent.ext'), 'extendedKeyUsage=clientAuth\n');
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-  openssl(
-    'req',
-    '-x509',
-    ...key,
-    '-keyout',
-    'ca.key',
-    '-out',
-    'ca.pem',
-    '-subj',
-    '/CN=private authority',
-    '-days',
-    '2',
-  );
-  for (const name of ['store', 'agent']) {
-    openssl('req', ...key, '-keyout', `${name}.key`, '-out', `${name}.csr`, '-subj', `/CN=${name}`);
-    const signed = ['-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '2', '-extfile', `${name}.ext`];
-    openssl('x509', '-req', '-in', `${name}.csr`, '-out', `${name}.pem`, ...signed);
-  }
-}
