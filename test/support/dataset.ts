@@ -4,9 +4,12 @@ import { fillDemo } from '../../cli/up/demo-data.ts';
 import { connectRedis } from '../../redis/connection.ts';
 import type { RedisServer } from './servers.ts';
 
-/** A connection to a test's server. */
-export const connectTo = (server: RedisServer): Promise<Redis> =>
-  connectRedis({ url: `redis://127.0.0.1:${server.port}`, password: server.password });
+/** A connection to a test's server, under a name that tells it from the product's. */
+export async function connectTo(server: RedisServer): Promise<Redis> {
+  const redis = await connectRedis({ url: `redis://127.0.0.1:${server.port}`, password: server.password });
+  await redis.client('SETNAME', 'a-test');
+  return redis;
+}
 
 /** A small set of every type. */
 export async function fillEveryType(server: RedisServer): Promise<void> {

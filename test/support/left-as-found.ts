@@ -63,17 +63,16 @@ async function redisAsItIs(server: RedisServer): Promise<Record<string, string>>
     const users = ((await redis.acl('LIST')) as string[]).map((line) => [`user ${line}`, 'there']);
     const { role, connected_slaves } = parseInfo(await redis.info('replication'));
     const { rdb_bgsave_in_progress, aof_rewrite_in_progress } = parseInfo(await redis.info('persistence'));
-    const me = String(await redis.client('ID'));
-    const others = ((await redis.client('LIST')) as string)
+    const ours = ((await redis.client('LIST')) as string)
       .split('\n')
-      .filter((line) => line.includes('name=redis-rewind') && !line.startsWith(`id=${me} `));
+      .filter((line) => line.includes('name=redis-rewind'));
     return {
       ...Object.fromEntries([...settings, ...users]),
       role: role ?? '',
       replicas: connected_slaves ?? '',
       saving: rdb_bgsave_in_progress ?? '',
       rewriting: aof_rewrite_in_progress ?? '',
-      'connections of ours': String(others.length),
+      'connections of ours': String(ours.length),
     };
   } finally {
     redis.disconnect();

@@ -1,5 +1,6 @@
 import { inject } from 'vitest';
 import type { ConfigInput } from '../../config/schema.ts';
+import type { Role } from '../../workers/role.ts';
 import { type Deployment, startDeployment } from './deployment.ts';
 import type { Scene } from './left-as-found.ts';
 import { createBucket } from './s3-store.ts';
@@ -24,6 +25,8 @@ export async function startOnS3(options: {
   /** Of a proxy before the store. */
   endpoint?: string;
   temporal?: { address: string };
+  /** Default: all. */
+  roles?: readonly Role[];
 }): Promise<S3Deployment> {
   const minio = inject('minio');
   const store = { ...minio, bucket: await createBucket(minio), prefix: 'redis' };
@@ -34,6 +37,7 @@ export async function startOnS3(options: {
   const deployment = await startDeployment({
     temporal: options.temporal ?? inject('temporal'),
     env: minio.env,
+    roles: options.roles,
     config: {
       repository: {
         url: `s3://${store.bucket}/${store.prefix}`,
