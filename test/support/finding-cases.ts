@@ -407,11 +407,17 @@ export const findingCases: FindingCase[] = [
   ],
   [
     'a probe that may not be removed',
-    { ...healthy(), probe: { ...healthy().probe, notRemoved: failure('STORE_ACCESS_DENIED').failure } },
+    {
+      ...healthy(),
+      probe: {
+        ...healthy().probe,
+        notRemoved: failure('STORE_ACCESS_DENIED', 'access denied', 'Allow the user s3:DeleteObject.').failure,
+      },
+    },
     'PROBE_NOT_REMOVED',
     'warning',
     /probe\/orders\/1 could not be removed/,
-    'mend it',
+    /s3:DeleteObject/,
   ],
   [
     'a sandbox with an older server',
