@@ -49,6 +49,7 @@ export interface QueueFacts {
 }
 
 export interface TemporalFacts {
+  readonly address: string;
   readonly namespace: string;
   readonly orchestrator: QueueFacts;
   /** Absent where the instance needs no agent. */

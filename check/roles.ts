@@ -1,5 +1,5 @@
 import { type Finding, failureFinding } from './finding.ts';
-import { isFailure, type Observed, type QueueFacts } from './observed.ts';
+import { isFailure, type Observed, type QueueFacts, type TemporalFacts } from './observed.ts';
 
 /** Temporal, and the processes that must be there for a backup by schedule. */
 export function roleFindings({ temporal, policy }: Observed): Finding[] {
@@ -7,7 +7,9 @@ export function roleFindings({ temporal, policy }: Observed): Finding[] {
   if (isFailure(temporal)) {
     const { code, message, next } = temporal.failure;
     const consequence = `${message} No backup is taken by schedule, and only what can be seen from here was looked at.`;
-    return [{ code, severity: 'error', consequence, fix: code === 'TEMPORAL_UNREACHABLE' ? WITHOUT(instance) : next }];
+    return [
+      { code, severity: 'error', consequence, fix: code === 'TEMPORAL_UNREACHABLE' ? withoutTemporal(instance) : next },
+    ];
   }
   const findings: Finding[] = [];
   const silent = (code: string, queue: QueueFacts, role: string, consequence: string) => {
@@ -42,7 +44,7 @@ export function scheduleFindings({ temporal, policy }: Observed): Finding[] {
       failureFinding('The schedule', {
         code: 'SCHEDULE_FOREIGN',
         message: `${id} exists and belongs to something else; this instance is not backed up by schedule.`,
-        next: `temporal schedule describe --schedule-id ${id} --namespace ${temporal.namespace}`,
+        next: `temporal schedule describe --schedule-id ${id} ${at(temporal)}`,
       }),
     ];
   }
@@ -65,9 +67,11 @@ export function scheduleFindings({ temporal, policy }: Observed): Finding[] {
       code: 'SCHEDULE_PAUSED',
       severity: 'warning',
       consequence: `The schedule ${id} is paused${paused ? ` ("${paused}")` : ''}: ${policy.instance} is not backed up by itself.`,
-      fix: `temporal schedule toggle --unpause --schedule-id ${id} --namespace ${temporal.namespace} --reason checked`,
+      fix: `temporal schedule toggle --unpause --schedule-id ${id} --reason checked ${at(temporal)}`,
     },
   ];
 }
 
-const WITHOUT = (instance: string): string => `rewind backup ${instance} --without-temporal`;
+const at = ({ address, namespace }: TemporalFacts): string => `--address ${address} --namespace ${namespace}`;
+
+const withoutTemporal = (instance: string): string => `rewind backup ${instance} --without-temporal`;

@@ -22,6 +22,7 @@ import type { ScheduleChange } from '../../schedules/reconcile.ts';
 import { openInstance } from '../../workers/instance-context.ts';
 import { queueFacts, runBeingProven } from '../../workers/role-presence.ts';
 import { sandboxSettings } from '../../workers/sandbox.ts';
+import { temporalAddress } from '../../workers/temporal-connection.ts';
 import type { CheckInstanceResult } from '../../workflows/check-instance.ts';
 import type { EffectiveConfig } from '../effective-config.ts';
 import type { CliContext } from '../main.ts';
@@ -42,7 +43,7 @@ export async function observe(
 ): Promise<Observed> {
   const policy = policyOf(effective.config, instance);
   const configured = effective.config.instances[instance]?.url ?? '';
-  const asked = isFailure(temporal) ? { temporal } : await askTemporal(context, temporal, policy);
+  const asked = isFailure(temporal) ? { temporal } : await askTemporal(context, effective, temporal, policy);
   const told = asked.told;
   const here = new SeenFromHere(context, effective, policy);
   const byRoles = told && !('silent' in told.view) ? told.view : undefined;
@@ -61,6 +62,7 @@ export async function observe(
 
 async function askTemporal(
   { signal }: CliContext,
+  effective: EffectiveConfig,
   { client, schedules }: { client: Client; schedules: readonly ScheduleChange[] },
   policy: InstancePolicy,
 ): Promise<{ temporal: OrFailure<TemporalFacts>; told?: CheckInstanceResult }> {
@@ -81,7 +83,7 @@ async function askTemporal(
     const sandboxSilent = sandbox.pollers === 0 || silent(told?.sandbox);
     return {
       temporal: {
-        namespace: client.options.namespace,
+        ...temporalAddress(effective.temporal),
         orchestrator: { ...orchestrator, answered: told !== undefined },
         ...(agent ? { agent: { ...agent, answered: told ? !silent(told.view) : undefined } } : {}),
         sandbox: {

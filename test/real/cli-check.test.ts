@@ -95,6 +95,20 @@ test('an instance with nothing to find ends with 0; a probe went the whole way a
   expect(text.stdout.split('\n').filter((line) => line.length > 80 && !line.includes('fix: '))).toEqual([]);
 });
 
+test('a schedule that somebody paused is found with the note, and the command that is given ends the pause', async () => {
+  const schedule = deployment.client.schedule.getHandle('backup/orders');
+  await schedule.pause('moving the rack');
+  const { findings, code } = await check();
+  expect(code).toBe(3);
+  expect(codes(findings)).toEqual(['SCHEDULE_PAUSED']);
+  const paused = findings.find((finding) => finding.code === 'SCHEDULE_PAUSED');
+  expect(paused?.consequence).toContain('moving the rack');
+  const [program, ...args] = (paused?.fix ?? '').split(' ');
+  expect(program).toBe('temporal');
+  await promisify(execFile)(foundPart('temporal').path, args);
+  expect((await schedule.describe()).state.paused).toBe(false);
+});
+
 test('plain temporal asks the same of the roles, and neither its answer nor its history holds a secret', async () => {
   const { stdout } = await promisify(execFile)(foundPart('temporal').path, [
     ...['workflow', 'execute', '--type', 'checkInstance', '--task-queue', 'rewind', '--workflow-id', 'by-hand'],

@@ -553,7 +553,7 @@ export const findingCases: FindingCase[] = [
     'SCHEDULE_PAUSED',
     'warning',
     /paused \("moving the rack"\)/,
-    /temporal schedule toggle --unpause --schedule-id backup\/orders/,
+    'temporal schedule toggle --unpause --schedule-id backup/orders --reason checked --address temporal.internal:7233 --namespace default',
   ],
   [
     'an agent with another configuration',

@@ -71,6 +71,7 @@ export function healthy(yaml: object = { host: {} }): Observed {
     url: 'redis://10.0.0.5:6379',
     user: 'rewind',
     temporal: {
+      address: 'temporal.internal:7233',
       namespace: 'default',
       orchestrator: { queue: 'rewind', pollers: 1, answered: true },
       agent: { queue: 'rewind-host-orders', pollers: 1, answered: true },
