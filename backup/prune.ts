@@ -1,6 +1,7 @@
 import { rmdir } from 'node:fs/promises';
 import { withRedis } from '../redis/connection.ts';
 import { type Info, readInfo } from '../redis/info.ts';
+import { backupDirectory } from '../repository/layout.ts';
 import { removeAbandoned, removeHalfMade } from './half-made.ts';
 import type { InstanceContext } from './instance-context.ts';
 import { removeKilledSaves } from './killed-saves.ts';
@@ -38,7 +39,10 @@ export async function pruneAfterBackup(
     await rmdir(pinFolder(dir)).catch(() => undefined);
   }
   if (redis) removed += await removeKilledSaves(redis.dir, redis.server);
-  if (!outcome.stored) removed += await removeHalfMade(context.repository, subject);
+  // An upload whose beginning was answered late, or not at all, is open beside the one that became the backup.
+  removed += outcome.stored
+    ? await context.repository.sweepUploads(backupDirectory(subject)).catch(() => 0)
+    : await removeHalfMade(context.repository, subject);
   // What others left long ago is no reason to hold this run up: every later one looks for it again.
   removed += await removeAbandoned(context.repository, subject.instance).catch(() => 0);
   return { removed };
