@@ -57,6 +57,12 @@ export const rdbErrors = {
     next: 'Look at the path, its permissions and the disk, then run the same again.',
     retryable: true,
   },
+  RDB_READER_DIED: {
+    when: 'The process that reads a dump ended without a result: killed, out of memory, or a fault of its own.',
+    safe: untouched,
+    next: 'Run the same again; if it comes back, look at the memory of the machine and at the log around that time.',
+    retryable: true,
+  },
   RDB_CANCELLED: {
     when: 'Reading the dump was cancelled by its caller.',
     safe: untouched,

@@ -5,7 +5,7 @@ import { RdbInspector } from './inspector.ts';
 import type { RdbSource } from './source.ts';
 import { isUnknown, walkRdb } from './walk.ts';
 
-/** Reads a dump once, in this thread, files without a pause: see `inspectRdb`, which gives it a thread of its own. */
+/** Reads a dump once, in this process, files without a pause: see `inspectRdb`, which gives it a process of its own. */
 export async function inspectHere(source: RdbSource, options: InspectOptions): Promise<RdbInspection> {
   const sha256 = createHash('sha256');
   const inspector = new RdbInspector(options);

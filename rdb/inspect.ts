@@ -1,71 +1,105 @@
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { type ChildProcess, fork } from 'node:child_process';
+import type { Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { fileURLToPath } from 'node:url';
 import type { ErrorCode } from '../errors/catalogue.ts';
 import { RewindError } from '../errors/rewind-error.ts';
 import { siblingScript } from '../process/sibling-script.ts';
 import type { InspectOptions, RdbInspection } from './inspection.ts';
-import type { RdbFile, RdbSource } from './source.ts';
-import { sendChunks } from './thread-chunks.ts';
+import type { RdbSource } from './source.ts';
 
 export type { DatabaseCount, InspectOptions, RdbInspection, SampledKey, SampleOptions } from './inspection.ts';
 
-/** What the caller hands to the thread, and what comes back. */
+/** What the process that reads is told: a path, or the number of a descriptor that it was started with. */
 export interface InspectTask {
-  /** A file, or where the chunks of a stream come in. */
-  readonly source: RdbFile | { readonly port: MessagePort };
+  readonly source: { readonly path: string } | { readonly fd: number };
   readonly options: Pick<InspectOptions, 'decode' | 'sample'>;
 }
 export type InspectMessage =
   | { readonly progress: readonly [bytes: number, total: number] }
   | { readonly done: RdbInspection }
-  | { readonly failed: { code: ErrorCode; message: string; details: Readonly<Record<string, unknown>> } }
-  | { readonly crashed: unknown };
+  | { readonly failed: { code: ErrorCode; message: string; details: Readonly<Record<string, unknown>> } };
+
+/** Where a stream comes in, and where a descriptor of the caller's is handed over, in the process that reads. */
+const streamFd = 0;
+const callersFd = 4;
 
 /**
  * Reads a dump once and finds all that a backup says of it: counts by database and type, CRC-64, SHA-256, and on demand
- * a sample of keys with the digests of their content. Runs in a thread of its own, so that the caller's event loop
- * stays free; memory does not grow with the dump. A stream has to end with the dump; it is read no faster than it is
+ * a sample of keys with the digests of their content. Runs in a process of its own, so that the caller's event loop
+ * stays free and a fault in there (of V8 too: it has aborted over WebAssembly in short-lived threads) is an error here
+ * and no crash; memory does not grow with the dump. A stream has to end with the dump; it is read no faster than it is
  * understood, and is left when reading fails.
  *
  * @throws RewindError as `walkRdb`: a count is right or there is none. RDB_TYPE_UNKNOWN and RDB_VERSION_UNKNOWN have
- *   `sizeBytes`, `sha256` and `crc` in their details: such a dump can be stored, only not understood.
+ *   `sizeBytes`, `sha256` and `crc` in their details: such a dump can be stored, only not understood. RDB_READER_DIED
  */
 export async function inspectRdb(source: RdbSource, options: InspectOptions = {}): Promise<RdbInspection> {
   const { signal, onProgress, decode, sample } = options;
   if (signal?.aborted) throw cancelled();
   const { promise, resolve, reject } = Promise.withResolvers<RdbInspection>();
-  const chunks = Symbol.asyncIterator in source ? new MessageChannel() : undefined;
-  const task: InspectTask = { source: taskSource(source, chunks), options: { decode, sample } };
-  const worker = new Worker(siblingScript(import.meta.url, './inspect-worker'), {
-    workerData: task,
-    transferList: chunks === undefined ? [] : [chunks.port2],
+  const child = startReader(source);
+  const ended = endOf(child);
+  ended.then(reject);
+  child.on('message', (message: InspectMessage) => {
+    if ('progress' in message) onProgress?.(...message.progress);
+    else if ('done' in message) resolve(received(message.done));
+    else reject(new RewindError(message.failed.code, message.failed.message, message.failed));
   });
   const stop = () => reject(cancelled());
   signal?.addEventListener('abort', stop, { once: true });
-  worker.on('message', (message: InspectMessage) => {
-    if ('progress' in message) onProgress?.(...message.progress);
-    else if ('done' in message) resolve(received(message.done));
-    else if ('failed' in message) reject(new RewindError(message.failed.code, message.failed.message, message.failed));
-    else reject(message.crashed);
-  });
-  worker.once('error', reject);
-  worker.once('exit', (code) => reject(new Error(`the thread that reads the dump ended with ${code}`)));
-  if (chunks !== undefined) sendChunks(source as AsyncIterable<Uint8Array>, chunks.port1).catch(reject);
+  if (Symbol.asyncIterator in source) feed(source, child.stdin!).catch(reject);
+  child.send({ source: taskSource(source), options: { decode, sample } } satisfies InspectTask, () => {});
   try {
     return await promise;
   } finally {
     signal?.removeEventListener('abort', stop);
-    chunks?.port1.close();
-    await worker.terminate();
+    child.kill('SIGKILL');
+    await ended;
   }
 }
 
-function taskSource(source: RdbSource, chunks: MessageChannel | undefined): InspectTask['source'] {
-  if (chunks !== undefined) return { port: chunks.port2 };
-  // Only what a file is named by: the caller's object may hold what cannot go to another thread.
-  return 'path' in source ? { path: source.path } : { fd: (source as { fd: number }).fd };
+function startReader(source: RdbSource): ChildProcess {
+  const stdin = Symbol.asyncIterator in source ? 'pipe' : 'ignore';
+  const { LD_LIBRARY_PATH } = process.env;
+  return fork(fileURLToPath(siblingScript(import.meta.url, './inspect-child')), [], {
+    stdio: [stdin, 'ignore', 'inherit', 'ipc', 'fd' in source ? source.fd : 'ignore'],
+    serialization: 'advanced',
+    execArgv: [],
+    // A reader of files needs no secret of this process' environment; only where to find shared libraries.
+    env: LD_LIBRARY_PATH === undefined ? {} : { LD_LIBRARY_PATH },
+  });
 }
 
-/** A Buffer arrives from another thread as a plain Uint8Array. */
+function taskSource(source: RdbSource): InspectTask['source'] {
+  if (Symbol.asyncIterator in source) return { fd: streamFd };
+  return 'path' in source ? { path: source.path } : { fd: callersFd };
+}
+
+/** Hands a stream over. Only its own failure is one: when the reader has had enough, its message says why. */
+async function feed(chunks: AsyncIterable<Uint8Array>, stdin: Writable): Promise<void> {
+  let failure: { readonly error: unknown } | undefined;
+  async function* watched() {
+    try {
+      yield* chunks;
+    } catch (error) {
+      failure = { error };
+      throw error;
+    }
+  }
+  await pipeline(watched(), stdin).catch(() => {});
+  if (failure !== undefined) throw failure.error;
+}
+
+/** Settles when the process is gone, or could not be started, with what that means where no result came before. */
+function endOf(child: ChildProcess): Promise<RewindError> {
+  return new Promise((resolve) => {
+    child.once('exit', (code, killed) => resolve(died(killed === null ? `with code ${code}` : `by ${killed}`)));
+    child.once('error', (cause) => resolve(died(`before it began: ${cause.message}`, cause)));
+  });
+}
+
+/** Between processes a Buffer may arrive as a plain Uint8Array. */
 function received(inspection: RdbInspection): RdbInspection {
   if (inspection.sample === undefined) return inspection;
   return { ...inspection, sample: inspection.sample.map((each) => ({ ...each, key: Buffer.from(each.key) })) };
@@ -73,4 +107,10 @@ function received(inspection: RdbInspection): RdbInspection {
 
 function cancelled(): RewindError {
   return new RewindError('RDB_CANCELLED', 'reading the dump was cancelled');
+}
+
+function died(how: string, cause?: unknown): RewindError {
+  return new RewindError('RDB_READER_DIED', `the process that reads the dump ended ${how} and without a result`, {
+    cause,
+  });
 }

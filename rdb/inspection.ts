@@ -42,7 +42,7 @@ export interface Undecodable {
   readonly offset: number;
 }
 
-/** What one pass over a dump finds. Plain data: it goes through a thread boundary and into a manifest. */
+/** What one pass over a dump finds. Plain data: it goes from one process to another and into a manifest. */
 export interface RdbInspection {
   readonly magic: RdbMagic;
   /** RDB format version, 11 for REDIS0011. */

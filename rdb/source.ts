@@ -19,7 +19,7 @@ export interface OpenSource {
   close(): Promise<void>;
 }
 
-/** `blocking`: a file is read without going through the event loop, for a thread that does nothing else. */
+/** `blocking`: a file is read without going through the event loop, for a process that does nothing else. */
 export async function openSource(source: RdbSource, blocking = false): Promise<OpenSource> {
   return Symbol.asyncIterator in source ? openStream(source) : openFile(source, blocking);
 }

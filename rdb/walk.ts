@@ -8,7 +8,7 @@ export interface WalkOptions {
   /** What may follow the dump's end: nothing (default), or anything, which is then left unread. */
   readonly trailing?: 'error' | 'allowed';
   readonly signal?: AbortSignal;
-  /** Read a file without letting the event loop run: for a thread that does nothing else. */
+  /** Read a file without letting the event loop run: for a process that does nothing else. */
   readonly blocking?: boolean;
   /** Called after each block with the bytes read so far, and the file's size where it is known. */
   readonly onProgress?: (bytes: number, total: number | undefined) => void;

@@ -2,13 +2,13 @@
 //
 // How fast a dump is read: what the reader does beside what nobody can do without (SHA-256 and CRC-64 of the same bytes), each in
 // turn, the best round of each. Without --file the mixed data set is made by a real Redis first. Prints one JSON document with --json.
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { fileURLToPath } from 'node:url';
+import { parseArgs, promisify } from 'node:util';
 import { Redis } from 'ioredis';
 import { ContentDigest } from '../../rdb/content-digest.ts';
 import { Crc64 } from '../../rdb/crc64.ts';
@@ -66,21 +66,19 @@ interface Figures {
   readonly cpuMBps: number;
 }
 
-/** Each measure in a fresh thread, as the product reads: nothing is warm but the file. */
-async function runInThread(name: string, path: string): Promise<{ wallMs: number; cpuMs: number }> {
-  const worker = new Worker(new URL(import.meta.url), { workerData: { name, path } });
-  const ended = once(worker, 'exit');
-  const [figures] = await once(worker, 'message');
-  await ended;
-  return figures;
+/** Each measure in a fresh process, as the product reads: nothing is warm but the file. */
+async function runAlone(name: string, path: string): Promise<{ wallMs: number; cpuMs: number }> {
+  const args = [fileURLToPath(import.meta.url), '--file', path, '--alone', name];
+  const { stdout } = await promisify(execFile)(process.execPath, args);
+  return JSON.parse(stdout);
 }
 
-async function inThread({ name, path }: { name: string; path: string }): Promise<void> {
+async function alone(name: string, path: string): Promise<void> {
   const cpu = process.cpuUsage();
   const started = performance.now();
   await measures[name]!(path);
   const { user, system } = process.cpuUsage(cpu);
-  parentPort!.postMessage({ wallMs: performance.now() - started, cpuMs: (user + system) / 1e3 });
+  process.stdout.write(JSON.stringify({ wallMs: performance.now() - started, cpuMs: (user + system) / 1e3 }));
 }
 
 async function measure(path: string, rounds: number): Promise<{ megabytes: number; best: Record<string, Figures> }> {
@@ -88,7 +86,7 @@ async function measure(path: string, rounds: number): Promise<{ megabytes: numbe
   const best: Record<string, Figures> = {};
   for (let round = 0; round < rounds; round++) {
     for (const name of Object.keys(measures)) {
-      const { wallMs, cpuMs } = await runInThread(name, path);
+      const { wallMs, cpuMs } = await runAlone(name, path);
       best[name] = {
         wallMBps: Math.max(best[name]?.wallMBps ?? 0, (megabytes / wallMs) * 1e3),
         cpuMBps: Math.max(best[name]?.cpuMBps ?? 0, (megabytes / cpuMs) * 1e3),
@@ -113,34 +111,35 @@ async function withDump<T>(keys: number, use: (path: string) => Promise<T>): Pro
   }
 }
 
-async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      keys: { type: 'string', default: '2000000' },
-      file: { type: 'string' },
-      rounds: { type: 'string', default: '3' },
-      json: { type: 'boolean', default: false },
-    },
-  });
+const { values } = parseArgs({
+  options: {
+    keys: { type: 'string', default: '2000000' },
+    file: { type: 'string' },
+    rounds: { type: 'string', default: '3' },
+    json: { type: 'boolean', default: false },
+    /** Run one measure, in this process. */
+    alone: { type: 'string' },
+  },
+});
 
+async function main(): Promise<void> {
   const rounds = Number(values.rounds);
   const { megabytes, best } =
     values.file === undefined
       ? await withDump(Number(values.keys), (path) => measure(path, rounds))
       : await measure(values.file, rounds);
-
   if (values.json) {
     process.stdout.write(`${JSON.stringify({ megabytes, rounds, best })}\n`);
-  } else {
-    const reference = Object.values(best)[0]!;
-    process.stdout.write(`${megabytes.toFixed(1)} MB, best of ${rounds} rounds, Node ${process.versions.node}\n`);
-    for (const [name, { wallMBps, cpuMBps }] of Object.entries(best)) {
-      const ratio = (reference.cpuMBps / cpuMBps).toFixed(1);
-      const figures = `${wallMBps.toFixed(0).padStart(6)} MB/s by the clock ${cpuMBps.toFixed(0).padStart(6)} MB a processor second`;
-      process.stdout.write(`${name.padEnd(50)}${figures}  ${ratio.padStart(5)} × SHA-256's processor time\n`);
-    }
+    return;
+  }
+  const reference = Object.values(best)[0]!;
+  process.stdout.write(`${megabytes.toFixed(1)} MB, best of ${rounds} rounds, Node ${process.versions.node}\n`);
+  for (const [name, { wallMBps, cpuMBps }] of Object.entries(best)) {
+    const ratio = (reference.cpuMBps / cpuMBps).toFixed(1);
+    const figures = `${wallMBps.toFixed(0).padStart(6)} MB/s by the clock ${cpuMBps.toFixed(0).padStart(6)} MB a processor second`;
+    process.stdout.write(`${name.padEnd(50)}${figures}  ${ratio.padStart(5)} × SHA-256's processor time\n`);
   }
 }
 
-if (isMainThread) await main();
-else await inThread(workerData);
+if (values.alone === undefined) await main();
+else await alone(values.alone, values.file!);

@@ -183,7 +183,7 @@ describe('an inspection that fails', () => {
     return error;
   };
 
-  test('brings its code, its sentence and its offset over from the thread', async () => {
+  test('brings its code, its sentence and its offset over from the process that read', async () => {
     const damaged = Buffer.from(file);
     damaged[file.length - 20]! ^= 1;
     const error = await failure(inspectRdb(await write(damaged)));
