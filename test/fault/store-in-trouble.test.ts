@@ -1,6 +1,5 @@
 import { DeleteObjectCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import type { ScheduledBackupResult } from '../../workflows/scheduled-backup.ts';
 import { fillEveryType, fillMegabytes } from '../support/dataset.ts';
 import { failureOf } from '../support/failure-of.ts';
 import { lookAround } from '../support/left-as-found.ts';

@@ -11,7 +11,7 @@ const flavours: readonly Flavour[] = ['redis-6.2', 'redis-7.0', 'redis-8.2', 'va
 describe.each(flavours)('a stored dump of %s', (flavour) => {
   it.skipIf(missingFlavour(flavour))('loaded by hand gives the DEBUG DIGEST of its quiet source', async () => {
     // Before 7.0 DEBUG is always allowed, and the setting not known.
-    const config = flavour === 'redis-6.2' ? {} : { 'enable-debug-command': 'local' };
+    const config: Record<string, string> = flavour === 'redis-6.2' ? {} : { 'enable-debug-command': 'local' };
     await using repository = await temporaryFolder('repository');
     const source = await startRedis({ flavour, config });
     await fillEveryType(source);
