@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { RewindError } from '../errors/rewind-error.ts';
 import type { StepIO } from '../process/step-io.ts';
-import { inspectHere } from '../rdb/inspect-file.ts';
+import { inspectRdb } from '../rdb/inspect.ts';
 import type { RdbInspection } from '../rdb/inspection.ts';
 import { isUnknown } from '../rdb/walk.ts';
 import { withRedis } from '../redis/connection.ts';
@@ -45,7 +45,7 @@ export async function replicateDump(
   });
   try {
     const forReader = new PassThrough({ highWaterMark: 1 << 20 });
-    const inspecting = inspectHere(forReader, { signal: io.signal });
+    const inspecting = inspectRdb(forReader, { signal: io.signal });
     const storing = repository.putStream(key, tee(dump.chunks, forReader), {
       signal: io.signal,
       sizeHint: dump.length ?? preflight.usedMemoryBytes,
