@@ -34,8 +34,8 @@ export interface Ownership {
 
 const { describeOwner } = proxyActivities<OwnerActivities>({ startToCloseTimeout: '10s' });
 
-/** An owner that has just ended holds the id for a moment (measured: under two seconds). */
-const TRIES = 5;
+/** An owner that has just ended holds the id for a moment: under two seconds measured, more on a busy server. */
+const TRIES = 30;
 
 /**
  * Makes this workflow the one owner of `instance`, or ends it at once with the name of the one that is.
