@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
 import type { StoredObject } from '../repository.ts';
-import type { Fill } from '../source-reader.ts';
+import { type Fill, withStreamReader } from '../source-reader.ts';
 import { crc32Base64 } from './crc32.ts';
 import { ResumingRead } from './resuming-read.ts';
 import type { S3Store } from './store.ts';
@@ -32,6 +32,13 @@ async function checksumOf(fill: Fill, signal?: AbortSignal): Promise<string> {
     bytes += filled;
   }
   return `${bytes} ${crc32Base64(crc)}`;
+}
+
+/** Whether two objects have the same bytes now, by reading both: what a store says of one is of the bytes as they came. */
+export async function readEqual(store: S3Store, one: StoredObject, other: StoredObject): Promise<boolean> {
+  if (one.sizeBytes !== other.sizeBytes) return false;
+  const reading = await ResumingRead.open(store, one.key, {});
+  return withStreamReader(reading.chunks(), (fill) => comparesEqual(store, other, fill));
 }
 
 async function comparesEqual(store: S3Store, found: StoredObject, fill: Fill, signal?: AbortSignal): Promise<boolean> {
