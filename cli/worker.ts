@@ -23,6 +23,8 @@ export async function worker(context: CliContext, options: { role: Role; instanc
   for (const sentence of config.notInForce) context.output.log(sentence);
   const home = join(state, options.role);
   await mkdir(home, { recursive: true, mode: 0o700 });
+  // For what is started again and again (the reader of dumps, the leash): compiled code starts in a third of the time.
+  process.env.NODE_COMPILE_CACHE ??= join(home, 'compile-cache');
   // From the first moment: a worker that still waits for Temporal ends with its parent, too.
   const orphaned = new AbortController();
   endWithParent(() => orphaned.abort(new Error('the parent ended')));

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { flushCompileCache } from 'node:module';
 import { RewindError } from '../errors/rewind-error.ts';
 import type { InspectMessage, InspectTask } from './inspect.ts';
 import { inspectHere } from './inspect-file.ts';
@@ -12,6 +13,8 @@ const send = (message: InspectMessage) =>
 let lastProgress = performance.now();
 
 process.on('disconnect', () => process.exit(1));
+// Now, because the parent ends this process when it has the result. Without NODE_COMPILE_CACHE it does nothing.
+flushCompileCache();
 const [{ source, options }] = (await once(process, 'message')) as [InspectTask];
 try {
   const done = await inspectHere('fd' in source && source.fd === 0 ? process.stdin : source, {

@@ -82,6 +82,7 @@ export class Stage {
   /** What a worker of the instance reads from that configuration, and what its steps have in their hands. */
   async worker(redis: RedisServer): Promise<{ config: LoadedConfig; context: InstanceContext; home: string }> {
     const home = await this.folder();
+    process.env.NODE_COMPILE_CACHE ??= join(home, 'compile-cache');
     const path = join(home, 'rewind.yaml');
     await writeFile(path, stringify({ sandbox: { servers: [redisBinary()] }, ...(await this.config(redis)) }));
     const config = await loadConfig({ path, env: process.env, cwd: home });
