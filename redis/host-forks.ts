@@ -1,6 +1,8 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { forkTurnLockPath, releaseForkTurnLock, takeForkTurnLock } from './fork-turn-lock.ts';
+import { takeTicket } from '../process/ticket-lock.ts';
 
 /** A child that a Redis or Valkey on this host has forked. */
 export interface HostFork {
@@ -12,6 +14,9 @@ export interface HostFork {
 }
 
 const pollMs = 250;
+
+/** One for the whole host: agents of several instances, perhaps of several users, meet here. */
+const hostTurns = join(tmpdir(), 'redis-rewind-fork-turn');
 
 const kinds: Record<string, HostFork['kind']> = {
   'rdb-bgsave': 'save',
@@ -57,7 +62,7 @@ function nameAndParent(stat: string): { name: string; parent: number } | undefin
 
 /**
  * Starts a save or rewrite when no other runs on this host: two forks at once may double the memory of two servers. The
- * lock is held only from the look at the processes until `start` has returned, by when its fork must be running.
+ * turn is held only from the look at the processes until `start` has returned, by when its fork must be running.
  *
  * @param onWait called with a sentence whenever there is a new reason to wait
  * @throws the signal's reason; what `start` throws
@@ -65,26 +70,35 @@ function nameAndParent(stat: string): { name: string; parent: number } | undefin
 export async function withForkTurn<T>(
   signal: AbortSignal,
   start: () => Promise<T>,
-  options: { onWait: (reason: string) => void; lockPath?: string },
+  options: { onWait: (reason: string) => void; turns?: string },
 ): Promise<T> {
-  const lockPath = options.lockPath ?? forkTurnLockPath;
+  const turns = options.turns ?? hostTurns;
+  await sharedFolder(turns);
   let said = '';
   for (;;) {
     signal.throwIfAborted();
-    const holder = await takeForkTurnLock(lockPath);
-    let reason = holder && `the agent with pid ${holder.pid} is about to start a save on this host (${lockPath})`;
-    if (!holder) {
+    const turn = takeTicket(turns, 0o644);
+    let reason: string;
+    if ('holder' in turn) {
+      reason = `the agent with pid ${turn.holder.pid} is about to start a save on this host (${turns})`;
+    } else {
       try {
         const [fork] = await listHostForks();
         if (!fork) return await start();
         reason = `a ${wording[fork.kind]} runs on this host (pid ${fork.pid}${fork.server ? `, of ${fork.server}` : ''})`;
       } finally {
-        await releaseForkTurnLock(lockPath);
+        turn.release();
       }
     }
-    if (reason && reason !== said) options.onWait((said = reason));
-    await sleep(pollMs, undefined, { signal });
+    if (reason !== said) options.onWait((said = reason));
+    // Never in step with another who waits: both would step back from each other again and again.
+    await sleep(pollMs * (0.5 + Math.random()), undefined, { signal });
   }
+}
+
+/** Every user of the host may put tickets here and remove those of the dead, so the folder is open to all and not sticky. */
+async function sharedFolder(path: string): Promise<void> {
+  if ((await mkdir(path, { recursive: true })) !== undefined) await chmod(path, 0o777);
 }
 
 const wording: Record<HostFork['kind'], string> = {

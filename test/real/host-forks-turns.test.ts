@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { afterEach, describe, expect, test } from 'vitest';
+import { processIdentity } from '../../process/process-identity.ts';
 import { connectRedis } from '../../redis/connection.ts';
 import { listHostForks, withForkTurn } from '../../redis/host-forks.ts';
 import { readInfo } from '../../redis/info.ts';
@@ -31,10 +32,10 @@ async function slowSaver(
   return { server, redis };
 }
 
-async function ownLock(): Promise<string> {
+async function ownTurns(): Promise<string> {
   const folder = await temporaryFolder('fork-turn');
   undo.push(() => folder.remove());
-  return join(folder.path, 'fork-turn.lock');
+  return folder.path;
 }
 
 /** Forks of this server only: others on the machine may save as well. */
@@ -83,7 +84,7 @@ onLinux('a fork is seen where the server was told to write other titles', async 
 });
 
 onLinux('two instances of one host save one after the other', async () => {
-  const lockPath = await ownLock();
+  const turns = await ownTurns();
   const [first, second] = [await slowSaver(1_500), await slowSaver(1_500)];
   const signal = AbortSignal.timeout(50_000);
   const reasons: string[] = [];
@@ -94,7 +95,7 @@ onLinux('two instances of one host save one after the other', async () => {
   }, 50);
   undo.push(() => clearInterval(watch));
   const save = async ({ redis }: { redis: Redis }) => {
-    await withForkTurn(signal, () => redis.bgsave(), { onWait: (reason) => reasons.push(reason), lockPath });
+    await withForkTurn(signal, () => redis.bgsave(), { onWait: (reason) => reasons.push(reason), turns });
     await expect
       .poll(async () => (await readInfo(redis, 'persistence')).rdb_bgsave_in_progress, { timeout: 20_000 })
       .toBe('0');
@@ -103,49 +104,50 @@ onLinux('two instances of one host save one after the other', async () => {
   await Promise.all([save(first), save(second)]);
   expect(both).toBe(0);
   expect(reasons.join('\n')).toMatch(/a save runs on this host \(pid \d+, of 127\.0\.0\.1:\d+\)/);
-  await expect(readFile(lockPath)).rejects.toMatchObject({ code: 'ENOENT' });
+  expect(await readdir(turns)).toEqual([]);
 });
 
 test('a lock left by an agent that was killed blocks nobody', async () => {
-  const lockPath = await ownLock();
+  const turns = await ownTurns();
   const gone = spawn(process.execPath, ['-e', '0'], { stdio: 'ignore' });
   await once(gone, 'exit');
-  for (const left of [JSON.stringify({ pid: gone.pid, identity: 'boot:1' }), '{"pid":', 'null', '{}']) {
-    await writeFile(lockPath, left);
+  for (const left of [`${gone.pid}.boot-1.aa`, `${gone.pid}`, 'null', '{}', '.x']) {
+    await writeFile(join(turns, left), '');
     const forks = listHostForks();
-    const turn = withForkTurn(AbortSignal.timeout(40_000), async () => 'started', { onWait: () => {}, lockPath });
+    const turn = withForkTurn(AbortSignal.timeout(40_000), async () => 'started', { onWait: () => {}, turns });
     expect(await turn).toBe('started');
     await forks;
   }
   // The pid lives, but as another process than the one that wrote the lock.
-  await writeFile(lockPath, JSON.stringify({ pid: process.ppid, identity: 'boot:1' }));
-  expect(await withForkTurn(AbortSignal.timeout(40_000), async () => 1, { onWait: () => {}, lockPath })).toBe(1);
+  await writeFile(join(turns, `${process.ppid}.boot-1.aa`), '');
+  expect(await withForkTurn(AbortSignal.timeout(40_000), async () => 1, { onWait: () => {}, turns })).toBe(1);
 });
 
 test('the lock of an agent that lives is waited for, with its pid said, until a cancel', async () => {
-  const lockPath = await ownLock();
+  const turns = await ownTurns();
   const other = spawn(process.execPath, ['-e', 'setTimeout(() => {}, 60000)'], { stdio: 'ignore' });
   undo.push(() => other.kill('SIGKILL'));
-  await writeFile(lockPath, JSON.stringify({ pid: other.pid }));
+  const ticket = `${other.pid}.${processIdentity(other.pid!)}.aa`;
+  await writeFile(join(turns, ticket), '');
   const cancel = new AbortController();
   const reasons: string[] = [];
   const turn = withForkTurn(cancel.signal, async () => 'started', {
     onWait: (reason) => reasons.push(reason),
-    lockPath,
+    turns,
   });
   await sleep(600);
   cancel.abort(new Error('cancelled by the test'));
   await expect(turn).rejects.toThrow();
   expect(reasons).toEqual([expect.stringContaining(`pid ${other.pid}`)]);
-  expect(JSON.parse(await readFile(lockPath, 'utf8'))).toEqual({ pid: other.pid });
+  expect(await readdir(turns)).toEqual([ticket]);
 });
 
 test('ten that find a stale lock at once still go one after the other', async () => {
-  const lockPath = await ownLock();
-  await writeFile(lockPath, JSON.stringify({ pid: 0 }));
+  const turns = await ownTurns();
+  await writeFile(join(turns, '1.boot-1.aa'), '');
   let inside = 0;
   let most = 0;
-  const turns = Array.from({ length: 10 }, () =>
+  const all = Array.from({ length: 10 }, () =>
     withForkTurn(
       AbortSignal.timeout(50_000),
       async () => {
@@ -153,17 +155,17 @@ test('ten that find a stale lock at once still go one after the other', async ()
         await sleep(5);
         inside -= 1;
       },
-      { onWait: () => {}, lockPath },
+      { onWait: () => {}, turns },
     ),
   );
-  await Promise.all(turns);
+  await Promise.all(all);
   expect(most).toBe(1);
 });
 
 test('a start that fails gives the turn back', async () => {
-  const lockPath = await ownLock();
+  const turns = await ownTurns();
   const signal = AbortSignal.timeout(40_000);
-  const failing = withForkTurn(signal, () => Promise.reject(new Error('cannot fork')), { onWait: () => {}, lockPath });
+  const failing = withForkTurn(signal, () => Promise.reject(new Error('cannot fork')), { onWait: () => {}, turns });
   await expect(failing).rejects.toThrow('cannot fork');
-  expect(await withForkTurn(signal, async () => 'next', { onWait: () => {}, lockPath })).toBe('next');
+  expect(await withForkTurn(signal, async () => 'next', { onWait: () => {}, turns })).toBe('next');
 });
