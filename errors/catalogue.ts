@@ -1,10 +1,12 @@
 import { backupErrors } from './backup.ts';
 import { configErrors } from './config.ts';
 import type { ErrorEntry } from './entry.ts';
+import { hostErrors } from './host.ts';
 import { processErrors } from './process.ts';
 import { rdbErrors } from './rdb.ts';
 import { redisErrors } from './redis.ts';
 import { repositoryErrors } from './repository.ts';
+import { restoreNativeErrors } from './restore-native.ts';
 import { sandboxErrors } from './sandbox.ts';
 import { temporalErrors } from './temporal.ts';
 
@@ -15,6 +17,8 @@ const all = {
   ...repositoryErrors,
   ...sandboxErrors,
   ...backupErrors,
+  ...hostErrors,
+  ...restoreNativeErrors,
   ...processErrors,
   ...temporalErrors,
 } as const;
