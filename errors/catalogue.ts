@@ -1,5 +1,7 @@
+import { aofErrors } from './aof.ts';
 import { backupErrors } from './backup.ts';
 import { configErrors } from './config.ts';
+import { corruptionErrors } from './corruption.ts';
 import type { ErrorEntry } from './entry.ts';
 import { hostErrors } from './host.ts';
 import { processErrors } from './process.ts';
@@ -14,6 +16,8 @@ const all = {
   ...configErrors,
   ...redisErrors,
   ...rdbErrors,
+  ...aofErrors,
+  ...corruptionErrors,
   ...repositoryErrors,
   ...sandboxErrors,
   ...backupErrors,
