@@ -55,13 +55,33 @@ export interface InstanceConfig {
   readonly objectives: { readonly rtoSeconds?: number; readonly rpoSeconds?: number };
   readonly retention: InstanceBlock['retention'];
   /** Present where the configuration says that an agent stands beside Redis. */
-  readonly host?: {
-    readonly sandbox: boolean;
-    readonly local: HostCopies;
-  };
+  readonly host?: HostConfig;
+  readonly approval: { readonly required: number; readonly timeoutMs: number; readonly excludeStarter: boolean };
   readonly managed?: InstanceBlock['managed'];
-  readonly limits: { readonly uploadBytesPerSecond?: number };
+  readonly limits: Limits;
 }
+
+export interface Limits {
+  readonly uploadBytesPerSecond?: number;
+  readonly restoreKeysPerSecond?: number;
+  readonly restoreLatencyMs: number;
+}
+
+/** The agent beside Redis and what it may do there. */
+export interface HostConfig {
+  readonly sandbox: boolean;
+  readonly local: HostCopies;
+  /** How Redis is stopped and started. */
+  readonly service?: ServiceConfig;
+  readonly warmUp?: readonly string[];
+  /** Absolute. */
+  readonly restoreDir?: string;
+}
+
+export type ServiceConfig =
+  | { readonly systemd: string }
+  | { readonly command: { readonly start: readonly string[]; readonly stop: readonly string[] } }
+  | { readonly process: { readonly args: readonly string[] } };
 
 /** Dumps kept on the host after they are stored. */
 export interface HostCopies {

@@ -70,7 +70,26 @@ function instanceConflicts(instance: Block): Conflict[] {
   if ('tls' in instance && 'url' in instance && schemeOf(instance.url) !== 'rediss') {
     conflicts.push({ path: ['tls'], message: 'is for a url that begins with rediss://' });
   }
-  return [...conflicts, ...halfCertificate(instance, [])];
+  return [...conflicts, ...secretArguments(instance), ...halfCertificate(instance, [])];
+}
+
+/** What a process is started with stands in the list of processes for everybody to read. */
+function secretArguments(instance: Block): Conflict[] {
+  const service = blockAt(blockAt(instance, 'host'), 'service');
+  const args = blockAt(service, 'process')?.args;
+  if (
+    !Array.isArray(args) ||
+    !args.some((word) => /^--(requirepass|masterauth|tls-key-file-pass)/i.test(String(word)))
+  ) {
+    return [];
+  }
+  return [
+    {
+      path: ['host', 'service', 'process', 'args'],
+      message:
+        'hold a password, which every process list would show; put it into a redis.conf and name that file first',
+    },
+  ];
 }
 
 function halfCertificate(block: Block, path: Path): Conflict[] {

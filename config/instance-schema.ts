@@ -89,6 +89,9 @@ const host = block({
     )
     .optional()
     .describe('How the agent stops and starts Redis.'),
+  warmUp: list(text('a word of the command'), 1)
+    .optional()
+    .describe('Command and arguments that fill caches again after a node was recovered.'),
   restoreDir: text('the path of a folder')
     .optional()
     .describe('Folder on the host that restored files may be written to.'),
@@ -139,7 +142,8 @@ export const instanceSchema = block({
   drill: drill.optional().describe('Restore drills.'),
   approval: block({
     required: count(0, 10).prefault(1).describe('Approvals that a gate needs.'),
-    timeout: duration('1m').prefault('30m').describe('How long a gate stays open.'),
+    timeout: duration('1s').prefault('30m').describe('How long a gate stays open; then it counts as rejected.'),
+    excludeStarter: flag().prefault(false).describe('Whoever started a run may not approve at its gates.'),
   })
     .prefault({})
     .describe('The gates in the runbooks.'),
@@ -156,9 +160,15 @@ export const instanceSchema = block({
       })
       .optional()
       .describe('Most that an upload takes, in bytes a second. Default: no limit.'),
+    restoreKeysPerSecond: count(1, 100_000_000)
+      .optional()
+      .describe('Most keys that a restore puts into a live server in a second. Default: as fast as it takes them.'),
+    restoreLatency: duration('1ms', '1m')
+      .prefault('100ms')
+      .describe('A restore slows down while the live server takes longer than this to answer.'),
   })
     .prefault({})
-    .describe('What a backup may take of the machine.'),
+    .describe('What a backup or a restore may take of the machine.'),
 });
 
 /** The parsed value is a fraction, 0 to 1. */

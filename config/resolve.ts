@@ -53,7 +53,7 @@ export function resolveConfig(file: ConfigFile, around: Surroundings): Config {
 }
 
 function instanceOf(block: InstanceBlock, path: Path, around: Surroundings): InstanceConfig {
-  const { backup, objectives, host, sentinel } = block;
+  const { backup, objectives, host, sentinel, approval } = block;
   return {
     url: block.url,
     password: secretOf(block.password, [...path, 'password'], around),
@@ -77,9 +77,21 @@ function instanceOf(block: InstanceBlock, path: Path, around: Surroundings): Ins
     host: host && {
       sandbox: host.sandbox,
       local: { keep: host.local.keep, forSeconds: host.local.for, minFreePercent: host.local.minFree },
+      service: host.service,
+      warmUp: host.warmUp,
+      restoreDir: host.restoreDir && resolvePath(around.folder, host.restoreDir),
+    },
+    approval: {
+      required: approval.required,
+      timeoutMs: approval.timeout * 1_000,
+      excludeStarter: approval.excludeStarter,
     },
     managed: block.managed,
-    limits: block.limits,
+    limits: {
+      uploadBytesPerSecond: block.limits.uploadBytesPerSecond,
+      restoreKeysPerSecond: block.limits.restoreKeysPerSecond,
+      restoreLatencyMs: block.limits.restoreLatency * 1_000,
+    },
   };
 }
 

@@ -1,4 +1,4 @@
-import type { Config, Encryption, HostCopies, InstanceConfig, Timeouts } from '../config/config.ts';
+import type { Config, Encryption, HostCopies, InstanceConfig, Limits, Timeouts } from '../config/config.ts';
 import { nearest } from '../config/nearest.ts';
 import { RewindError } from '../errors/rewind-error.ts';
 import { type DataClass, dataClasses } from './data-classes.ts';
@@ -30,8 +30,16 @@ export interface InstancePolicy {
     readonly flagBelow: number;
     readonly includeAcl: boolean;
   };
-  readonly host: { readonly sandbox: boolean; readonly local: HostCopies };
-  readonly limits: { readonly uploadBytesPerSecond?: number };
+  readonly host: {
+    readonly sandbox: boolean;
+    readonly local: HostCopies;
+    /** How the agent stops and starts Redis; `none`: it cannot. The commands themselves stay with the agent. */
+    readonly service: 'systemd' | 'command' | 'process' | 'none';
+    readonly warmUp: boolean;
+    readonly restoreDir?: string;
+  };
+  readonly approval: InstanceConfig['approval'];
+  readonly limits: Limits;
   readonly repository: { readonly url: string; readonly encryption: Encryption };
   /** Absent: no backups on a schedule (a cache). */
   readonly schedule?: Schedule;
@@ -73,7 +81,8 @@ export function policyOf(config: Config, name: string): InstancePolicy {
       flagBelow: instance.backup.flagBelow,
       includeAcl: instance.backup.acl,
     },
-    host: instance.host ?? NO_HOST_BLOCK,
+    host: hostFor(instance),
+    approval: instance.approval,
     limits: instance.limits,
     repository: { url: config.repository.url, encryption: config.repository.encryption },
     schedule,
@@ -86,6 +95,12 @@ export function policyOf(config: Config, name: string): InstancePolicy {
 /** Names of the instances that can be backed up in this version, as the file orders them. */
 export function instancesInForce(config: Config): string[] {
   return Object.keys(config.instances).filter((name) => config.instances[name]?.url);
+}
+
+function hostFor({ host }: InstanceConfig): InstancePolicy['host'] {
+  const { sandbox, local } = host ?? NO_HOST_BLOCK;
+  const [service = 'none'] = Object.keys(host?.service ?? {}) as ('systemd' | 'command' | 'process')[];
+  return { sandbox, local, service, warmUp: host?.warmUp !== undefined, restoreDir: host?.restoreDir };
 }
 
 function scheduleFor({ backup, dataClass }: InstanceConfig): Schedule | undefined {

@@ -115,7 +115,8 @@ describe('what is not written', () => {
       backup: { from: 'primary', rewriteAof: false, flagBelow: 0.5, acl: true },
       objectives: {},
       retention: { hourly: 24, daily: 30, weekly: 52, monthly: 'forever' },
-      limits: {},
+      approval: { required: 1, timeoutMs: 1_800_000, excludeStarter: false },
+      limits: { restoreLatencyMs: 100 },
     });
   });
 
@@ -169,7 +170,6 @@ test('a key that is known but not in force is accepted and told, by the instance
   expect(notInForce).toEqual([
     'not in force in this version: instances.b.retention',
     'not in force in this version: instances.a.drill',
-    'not in force in this version: instances.a.host.restoreDir',
     'not in force in this version: instances.b.managed',
   ]);
 });
@@ -180,16 +180,20 @@ test('quantities are read in their units', () => {
       'sandbox: { maxMemory: 1.5GB }',
       'instances:',
       '  a: { url: redis://h, backup: { every: 90m, flagBelow: 12.5% }, host: { local: { for: 2w, minFree: 0% } }, limits: { uploadBytesPerSecond: 64mb } }',
-      '  b: { url: redis://h, backup: { cron: "15 2 * * mon", flagBelow: 0.25 }, limits: { uploadBytesPerSecond: 1048576 } }',
+      '  b: { url: redis://h, backup: { cron: "15 2 * * mon", flagBelow: 0.25 }, limits: { uploadBytesPerSecond: 1048576, restoreKeysPerSecond: 5000, restoreLatency: 250ms } }',
     ].join('\n'),
     { name: 'r', folder: '/', home: '/' },
   );
   expect(sandbox.maxMemoryBytes).toBe(1_610_612_736);
   expect(instances.a?.backup).toMatchObject({ everySeconds: 5_400, flagBelow: 0.125 });
   expect(instances.a?.host?.local).toEqual({ keep: 0, forSeconds: 1_209_600, minFreePercent: 0 });
-  expect(instances.a?.limits).toEqual({ uploadBytesPerSecond: 67_108_864 });
+  expect(instances.a?.limits).toEqual({ uploadBytesPerSecond: 67_108_864, restoreLatencyMs: 100 });
   expect(instances.b?.backup).toMatchObject({ cron: '15 2 * * mon', flagBelow: 0.25 });
-  expect(instances.b?.limits).toEqual({ uploadBytesPerSecond: 1_048_576 });
+  expect(instances.b?.limits).toEqual({
+    uploadBytesPerSecond: 1_048_576,
+    restoreKeysPerSecond: 5_000,
+    restoreLatencyMs: 250,
+  });
 });
 
 test('an instance is added as if the file had named it', async () => {
