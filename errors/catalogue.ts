@@ -4,6 +4,7 @@ import { configErrors } from './config.ts';
 import { corruptionErrors } from './corruption.ts';
 import type { ErrorEntry } from './entry.ts';
 import { hostErrors } from './host.ts';
+import { incidentErrors } from './incident.ts';
 import { processErrors } from './process.ts';
 import { rdbErrors } from './rdb.ts';
 import { redisErrors } from './redis.ts';
@@ -22,6 +23,7 @@ const all = {
   ...sandboxErrors,
   ...backupErrors,
   ...hostErrors,
+  ...incidentErrors,
   ...restoreNativeErrors,
   ...processErrors,
   ...temporalErrors,
