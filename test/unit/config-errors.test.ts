@@ -111,7 +111,7 @@ describe('a value of the wrong kind', () => {
     ],
     [
       'host: { service: { process: { args: [--port, "6379", --requirepass, x] } } }',
-      '4:38: instances.orders.host.service.process.args: hold a password, which every process list would show; put it into a redis.conf and name that file first',
+      '4:41: instances.orders.host.service.process.args: hold a password, which every process list would show; put it into a redis.conf and name that file first',
     ],
     ['replicas: redis://10.0.0.6', '4:15: instances.orders.replicas: is text; accepted: a list'],
     [
