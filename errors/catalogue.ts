@@ -9,6 +9,7 @@ import { processErrors } from './process.ts';
 import { rdbErrors } from './rdb.ts';
 import { redisErrors } from './redis.ts';
 import { repositoryErrors } from './repository.ts';
+import { restoreKeysErrors } from './restore-keys.ts';
 import { restoreNativeErrors } from './restore-native.ts';
 import { sandboxErrors } from './sandbox.ts';
 import { temporalErrors } from './temporal.ts';
@@ -24,6 +25,7 @@ const all = {
   ...backupErrors,
   ...hostErrors,
   ...incidentErrors,
+  ...restoreKeysErrors,
   ...restoreNativeErrors,
   ...processErrors,
   ...temporalErrors,
