@@ -9,6 +9,7 @@ import { processErrors } from './process.ts';
 import { rdbErrors } from './rdb.ts';
 import { redisErrors } from './redis.ts';
 import { repositoryErrors } from './repository.ts';
+import { restoreCompareErrors } from './restore-compare.ts';
 import { restoreKeysErrors } from './restore-keys.ts';
 import { restoreNativeErrors } from './restore-native.ts';
 import { sandboxErrors } from './sandbox.ts';
@@ -25,6 +26,7 @@ const all = {
   ...backupErrors,
   ...hostErrors,
   ...incidentErrors,
+  ...restoreCompareErrors,
   ...restoreKeysErrors,
   ...restoreNativeErrors,
   ...processErrors,
