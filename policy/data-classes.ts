@@ -9,7 +9,7 @@ export interface DataClassDefaults {
   /** Absent: no backups are taken. */
   readonly backupEverySeconds?: number;
   readonly rtoSeconds: number;
-  /** `last-backup`: whatever came after it may be lost. Absent: anything may. */
+  /** `last-backup`: whatever came after it may be lost, as old as the schedule lets it become. Absent: anything may. */
   readonly rpo?: number | 'last-backup';
 }
 

@@ -3,7 +3,7 @@ import { nearest } from '../config/nearest.ts';
 import { RewindError } from '../errors/rewind-error.ts';
 import { type DataClass, dataClasses } from './data-classes.ts';
 import { policyDigest } from './digest.ts';
-import { intervalSeconds, type Schedule, scheduleOf } from './schedule-spec.ts';
+import { oldestBackup, type Schedule, scheduleOf } from './schedule-spec.ts';
 
 /**
  * Everything that a workflow and its steps need to know of one instance. Plain JSON without secrets: no password, nor
@@ -111,7 +111,7 @@ function scheduleFor({ backup, dataClass }: InstanceConfig): Schedule | undefine
 
 function objectivesFor({ objectives, dataClass }: InstanceConfig, schedule: Schedule | undefined) {
   const { rtoSeconds, rpo } = dataClasses[dataClass];
-  const lastBackup = schedule && intervalSeconds(schedule);
+  const lastBackup = schedule && oldestBackup(schedule).totalSeconds;
   return {
     rtoSeconds: objectives.rtoSeconds ?? rtoSeconds,
     rpoSeconds: objectives.rpoSeconds ?? (rpo === 'last-backup' ? lastBackup : rpo),

@@ -45,6 +45,21 @@ export function intervalSeconds(when: { everySeconds: number } | { cron: string 
   return longestGapSeconds(cron);
 }
 
+/** A run's share of the interval that is no reason for an alarm, and its bounds in seconds. */
+const RUN_SHARE = 1 / 10;
+const LEAST_RUN_SECONDS = 5 * 60;
+const MOST_RUN_SECONDS = 60 * 60;
+
+/**
+ * How old the last proven backup may become while everything goes as planned, and of what that consists, in seconds: the
+ * one before counts until the next one is saved, stored and loaded. One interval alone would be missed in every cycle.
+ */
+export function oldestBackup(schedule: Schedule) {
+  const interval = intervalSeconds(schedule);
+  const runSeconds = Math.min(Math.max(Math.ceil(interval * RUN_SHARE), LEAST_RUN_SECONDS), MOST_RUN_SECONDS);
+  return { runSeconds, totalSeconds: interval + schedule.jitterSeconds + runSeconds };
+}
+
 /** Intervals count from midnight UTC of 1 January 1970: `6h` is 00:00, 06:00, 12:00, 18:00. */
 export function scheduleSpec(schedule: Schedule): ScheduleSpec {
   return {

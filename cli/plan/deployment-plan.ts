@@ -2,7 +2,7 @@ import type { Encryption } from '../../config/config.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { type DataClass, dataClasses } from '../../policy/data-classes.ts';
 import { type InstancePolicy, instancesInForce, policyOf } from '../../policy/instance-policy.ts';
-import { intervalSeconds } from '../../policy/schedule-spec.ts';
+import { intervalSeconds, oldestBackup } from '../../policy/schedule-spec.ts';
 import { addressOf } from '../../redis/connection.ts';
 import { scheduleInWords } from '../../schedules/in-words.ts';
 import { nextTimes } from '../../schedules/next-times.ts';
@@ -33,6 +33,10 @@ export interface InstancePlan {
     readonly next: readonly string[];
     /** The longest time between two backups. */
     readonly intervalSeconds: number;
+    /** What a run may take from the start of its save to its proof. */
+    readonly runSeconds: number;
+    /** How old the last proven backup may become: interval, jitter and run. */
+    readonly oldestSeconds: number;
   };
   readonly objectives: InstancePolicy['objectives'];
 }
@@ -67,6 +71,8 @@ function instancePlan(config: LoadedConfig, policy: InstancePolicy, now: Date): 
             jitterSeconds: schedule.jitterSeconds,
             next: nextTimes(schedule, now, NEXT).map((date) => date.toISOString()),
             intervalSeconds: intervalSeconds(schedule),
+            runSeconds: oldestBackup(schedule).runSeconds,
+            oldestSeconds: oldestBackup(schedule).totalSeconds,
           },
         }
       : {}),

@@ -25,11 +25,19 @@ export function instanceLines(name: string, plan: InstancePlan): string[] {
     labelled('schedule', when),
     labelled('objectives', `back within ${durationInWords(rtoSeconds)} (RTO); ${lost}`),
   ];
-  if (schedule && rpoSeconds !== undefined && schedule.intervalSeconds > rpoSeconds) {
+  if (schedule && rpoSeconds !== undefined) {
+    const { intervalSeconds, jitterSeconds, runSeconds, oldestSeconds } = schedule;
+    const sum = [
+      `${durationInWords(intervalSeconds)} between two`,
+      ...(jitterSeconds > 0 ? [`${durationInWords(jitterSeconds)} of jitter`] : []),
+      `${durationInWords(runSeconds)} for a run`,
+    ].join(', ');
+    const missed = oldestSeconds > rpoSeconds;
+    const more = ` Take them more often: instances.${name}.backup.every`;
     lines.push(
       labelled(
         '',
-        `NOT MET by this schedule: up to ${durationInWords(schedule.intervalSeconds)} lie between two backups. Take them more often: instances.${name}.backup.every`,
+        `${missed ? 'NOT MET by this schedule: the' : 'the'} last proven backup is at most ${durationInWords(oldestSeconds)} old (${sum}).${missed ? more : ''}`,
       ),
     );
   }

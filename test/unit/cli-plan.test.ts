@@ -37,6 +37,8 @@ test('the plan says of each instance that is in force how it is saved, when, and
       jitterSeconds: 120,
       next: ['2026-11-23T22:00:00.000Z', '2026-11-23T23:00:00.000Z', '2026-11-24T00:00:00.000Z'],
       intervalSeconds: 3_600,
+      runSeconds: 360,
+      oldestSeconds: 4_080,
     },
     objectives: { rtoSeconds: 1_800, rpoSeconds: 60 },
   });
@@ -62,7 +64,13 @@ test('its text fits 80 columns, marks removals and an objective that the schedul
   const text = planText(planOf(config, now), { changes, close: async () => undefined }, temporal);
   expect(text.split('\n').filter((line) => line.length > 80)).toEqual([]);
   expect(text).toContain('  encryption   aws:kms under alias/redis');
-  expect(text).toContain('NOT MET by this schedule: up to 1 h lie between two backups');
+  const words = text.replaceAll(/\s+/g, ' ');
+  expect(words).toContain(
+    'NOT MET by this schedule: the last proven backup may become 1 h 8 min old (1 h between two, 2 min of jitter, 6 min for a run). Take them more often: instances.orders.backup.every',
+  );
+  expect(words).toContain(
+    'at most 1 d 1 h of writes are lost (RPO) the last proven backup may become 1 d 1 h old (1 d between two, 2 min of jitter, 1 h for a run).',
+  );
   expect(text).toContain('  create       backup/orders, every 1h');
   expect(text).toContain('PAUSED: moving the rack');
   expect(text).toMatch(/^ {2}REMOVE +backup\/old: /m);

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { statusOf, wantsAttention } from '../../cli/status/instance-status.ts';
+import { parseConfig } from '../../config/load.ts';
+import { policyOf } from '../../policy/instance-policy.ts';
 import type { CataloguedBackup } from '../../repository/catalogue.ts';
 
 const now = new Date('2026-11-23T12:00:00Z');
@@ -39,6 +41,20 @@ describe('RPO now', () => {
   test('is met at the objective itself and missed a second later', () => {
     expect(statusOf(policy, [backup(3_600)], [], now).rpo.met).toBe(true);
     expect(statusOf(policy, [backup(3_601)], [], now).rpo.met).toBe(false);
+  });
+
+  test('is met through a whole cycle of the schedule, also while the next backup is being proven', () => {
+    const { objectives } = policyOf(
+      parseConfig('instances: { orders: { url: redis://h, dataClass: job-queue } }', {
+        name: 'rewind.yaml',
+        folder: '/',
+        home: '/',
+      }),
+      'orders',
+    );
+    const met = (ago: number) => statusOf({ objectives }, [backup(ago)], [], now).rpo.met;
+    expect(met(3_600 + 120 + 300)).toBe(true);
+    expect(met(3_600 + 900)).toBe(false);
   });
 
   test('has no figure and is not met where nothing is proven', () => {

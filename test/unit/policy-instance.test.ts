@@ -41,7 +41,7 @@ test('a policy holds all that a workflow needs', () => {
     limits: { uploadBytesPerSecond: 52_428_800, restoreLatencyMs: 100 },
     repository: { url: 's3://bucket/redis', encryption: { sse: 'aws:kms', kmsKeyId: 'alias/k' } },
     schedule: { everySeconds: 7_200, jitterSeconds: 120, catchupSeconds: 7_200 },
-    objectives: { rtoSeconds: 600, rpoSeconds: 7_200 },
+    objectives: { rtoSeconds: 600, rpoSeconds: 7_200 + 120 + 720 },
     timeouts: { roleSilenceMs: 300_000, heartbeatMs: 20_000, stepMs: 86_400_000, retryMs: 1_000 },
   });
 });
@@ -70,9 +70,9 @@ test.each([
 
 test.each([
   ['cache', undefined, 60, undefined],
-  ['session-store', 21_600, 600, 21_600],
-  ['job-queue', 3_600, 600, 3_600],
-  ['rate-limit', 21_600, 600, 21_600],
+  ['session-store', 21_600, 600, 21_600 + 120 + 2_160],
+  ['job-queue', 3_600, 600, 3_600 + 120 + 360],
+  ['rate-limit', 21_600, 600, 21_600 + 120 + 2_160],
   ['audit-log', 3_600, 1_800, 60],
 ])('what is not written comes from the data class: %s', (dataClass, everySeconds, rtoSeconds, rpoSeconds) => {
   const { schedule, objectives } = policyOf(load(`instances: { a: { url: redis://h, dataClass: ${dataClass} } }`), 'a');

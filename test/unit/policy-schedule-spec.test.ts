@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { longestGapSeconds, parseCron } from '../../config/cron.ts';
-import { scheduleOf, scheduleSpec } from '../../policy/schedule-spec.ts';
+import { oldestBackup, scheduleOf, scheduleSpec } from '../../policy/schedule-spec.ts';
 
 const HOUR = 3_600;
 
@@ -32,6 +32,21 @@ test('less than a minute is refused, whoever asks', () => {
     'the cron expression has 3 fields where cron has 5 (minute hour day month weekday).',
   );
 });
+
+test.each([
+  [60, 3, 300],
+  [HOUR, 120, 360],
+  [6 * HOUR, 120, 2_160],
+  [24 * HOUR, 120, 3_600],
+])(
+  'every %d s: the last proven backup may be as old as interval, jitter and a run together',
+  (everySeconds, jitter, run) => {
+    expect(oldestBackup(scheduleOf({ everySeconds }))).toEqual({
+      runSeconds: run,
+      totalSeconds: everySeconds + jitter + run,
+    });
+  },
+);
 
 describe('the longest time between two firings', () => {
   test.each([
