@@ -3,6 +3,7 @@ import { backupErrors } from './backup.ts';
 import { configErrors } from './config.ts';
 import { corruptionErrors } from './corruption.ts';
 import type { ErrorEntry } from './entry.ts';
+import { gateErrors } from './gate.ts';
 import { hostErrors } from './host.ts';
 import { incidentErrors } from './incident.ts';
 import { processErrors } from './process.ts';
@@ -24,6 +25,7 @@ const all = {
   ...repositoryErrors,
   ...sandboxErrors,
   ...backupErrors,
+  ...gateErrors,
   ...hostErrors,
   ...incidentErrors,
   ...restoreCompareErrors,
