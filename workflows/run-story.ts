@@ -1,4 +1,5 @@
 import { defineQuery, setCurrentDetails, setHandler, upsertSearchAttributes } from '@temporalio/workflow';
+import type { GateShown } from './gate-page.ts';
 import { searchAttributes } from './search-attributes.ts';
 
 /** The answer to the query `progress`; live figures of the running step are in its activity's heartbeat. */
@@ -8,6 +9,17 @@ export interface Progress {
   readonly done?: number;
   readonly total?: number;
   readonly unit?: string;
+  /** What a person is asked. Of several the one that has a deadline. */
+  readonly gate?: GateShown;
+  /** Every step that waits for a person, where one does. */
+  readonly parked?: readonly GateShown[];
+}
+
+/** That a run waits for a person: what it shows, and the phase that it is found by meanwhile. */
+export interface Waiting extends Pick<Progress, 'gate' | 'parked'> {
+  readonly phase: 'waiting-for-approval' | 'parked';
+  /** Markdown. */
+  readonly page: string;
 }
 
 export const progressQuery = defineQuery<Progress>('progress');
@@ -17,6 +29,7 @@ export class RunStory {
   readonly #title: string;
   readonly #lines: string[] = [];
   #progress: Progress = { phase: 'starting', step: 'readPolicy' };
+  #waiting?: Waiting;
 
   constructor(title: string, instance: string) {
     this.#title = title;
@@ -24,14 +37,18 @@ export class RunStory {
       { key: searchAttributes.instance, value: instance },
       { key: searchAttributes.phase, value: 'starting' },
     ]);
-    setHandler(progressQuery, () => this.#progress);
+    setHandler(progressQuery, () => {
+      if (!this.#waiting) return this.#progress;
+      const { phase, gate, parked } = this.#waiting;
+      return { ...this.#progress, phase, ...(gate ? { gate } : {}), ...(parked ? { parked } : {}) };
+    });
   }
 
-  /** A new phase; told to the outside, so one event in the history each. */
+  /** A new phase; told to the outside, so one event in the history each. A run that waits for a person is found by that. */
   phase(phase: string, attributes: { backupId?: string; outcome?: string } = {}): void {
     this.#progress = { ...this.#progress, phase };
     upsertSearchAttributes([
-      { key: searchAttributes.phase, value: phase },
+      { key: searchAttributes.phase, value: this.#shownPhase },
       ...(attributes.backupId ? [{ key: searchAttributes.backupId, value: attributes.backupId }] : []),
       ...(attributes.outcome ? [{ key: searchAttributes.outcome, value: attributes.outcome }] : []),
     ]);
@@ -50,9 +67,28 @@ export class RunStory {
     this.#show();
   }
 
+  /** What a person is asked, or undefined when nobody is: then the phase is again what it was. */
+  waits(waiting: Waiting | undefined): void {
+    const before = this.#shownPhase;
+    this.#waiting = waiting;
+    const phase = this.#shownPhase;
+    if (phase !== before) upsertSearchAttributes([{ key: searchAttributes.phase, value: phase }]);
+    this.#show();
+  }
+
+  get #shownPhase(): string {
+    return this.#waiting?.phase ?? this.#progress.phase;
+  }
+
   #show(now?: string): void {
     setCurrentDetails(
-      [`**${this.#title}: ${this.#progress.phase}**`, '', ...this.#lines, ...(now ? [now] : [])].join('\n'),
+      [
+        `**${this.#title}: ${this.#shownPhase}**`,
+        '',
+        ...(this.#waiting ? [this.#waiting.page, ''] : []),
+        ...this.#lines,
+        ...(now ? [now] : []),
+      ].join('\n'),
     );
   }
 }
