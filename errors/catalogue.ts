@@ -10,6 +10,7 @@ import { processErrors } from './process.ts';
 import { rdbErrors } from './rdb.ts';
 import { redisErrors } from './redis.ts';
 import { repositoryErrors } from './repository.ts';
+import { restoreErrors } from './restore.ts';
 import { restoreCompareErrors } from './restore-compare.ts';
 import { restoreKeysErrors } from './restore-keys.ts';
 import { restoreNativeErrors } from './restore-native.ts';
@@ -28,6 +29,7 @@ const all = {
   ...gateErrors,
   ...hostErrors,
   ...incidentErrors,
+  ...restoreErrors,
   ...restoreCompareErrors,
   ...restoreKeysErrors,
   ...restoreNativeErrors,

@@ -1,0 +1,117 @@
+import { RewindError } from '../errors/rewind-error.ts';
+import { type CataloguedBackup, listBackups } from '../repository/catalogue.ts';
+import type { Repository } from '../repository/repository.ts';
+
+/** A backup that keys can be taken from. */
+export interface RestorePoint {
+  readonly id: string;
+  /** ISO 8601: what was written before it is in there. */
+  readonly time: string;
+  readonly state: 'verified' | 'unproven';
+  readonly flagged?: string;
+  /** Its objects in the repository. */
+  readonly dumpKey: string;
+  readonly serverFileKey?: string;
+  readonly sizeBytes: number;
+  readonly sha256: string;
+  readonly keys: number;
+  readonly keysByDatabase: Readonly<Record<string, number>>;
+  readonly server: { readonly name: 'redis' | 'valkey'; readonly version: string };
+  readonly rdb: { readonly magic: 'REDIS' | 'VALKEY'; readonly version: number };
+  readonly modules: readonly string[];
+  readonly functionLibraries: number;
+  /** Sentences on what was passed over in choosing it, and why. */
+  readonly passedOver: readonly string[];
+}
+
+/**
+ * Finds the backup that `to` means. `latest` (and `before-flush`, with the time of the loss) is the newest that was proven
+ * and shows no loss itself; an id means that one, also unproven or flagged, because a person chose it.
+ *
+ * @param before only backups whose save began earlier, ISO 8601
+ * @throws BACKUP_UNKNOWN, BACKUP_UNUSABLE, RESTORE_NOTHING_PROVEN, RESTORE_MOMENT_NEEDS_ARCHIVE
+ */
+export async function findRestorePoint(
+  repository: Repository,
+  instance: string,
+  to: string,
+  before?: string,
+): Promise<RestorePoint> {
+  const backups = await listBackups(repository, instance, { all: true });
+  return to === 'latest' || to === 'before-flush'
+    ? newestProven(instance, backups, before)
+    : byId(instance, backups, to);
+}
+
+function byId(instance: string, backups: readonly CataloguedBackup[], id: string): RestorePoint {
+  const found = backups.find((backup) => backup.id === id);
+  if (found) {
+    if (found.state === 'failed' || found.state === 'expired' || !found.manifest) {
+      const why = found.reason ?? 'a check contradicted it';
+      throw new RewindError('BACKUP_UNUSABLE', `${id} is ${found.state}: ${why}.`);
+    }
+    return pointOf(found, []);
+  }
+  const moment = momentOf(id);
+  if (moment === undefined) {
+    throw new RewindError('BACKUP_UNKNOWN', `${instance} has no backup ${JSON.stringify(id.slice(0, 64))}.`);
+  }
+  const proven = backups.filter(isProven);
+  const earlier = proven.find(({ time }) => Date.parse(time) <= moment);
+  const later = proven.findLast(({ time }) => Date.parse(time) > moment);
+  throw new RewindError(
+    'RESTORE_MOMENT_NEEDS_ARCHIVE',
+    `${new Date(moment).toISOString()} lies between backups: ${earlier ? `before it ${earlier.id} (${earlier.time})` : 'none before it'}, ${later ? `after it ${later.id} (${later.time})` : 'none after it'}.`,
+  );
+}
+
+function newestProven(
+  instance: string,
+  backups: readonly CataloguedBackup[],
+  before: string | undefined,
+): RestorePoint {
+  const passedOver: string[] = [];
+  for (const backup of backups) {
+    if (before !== undefined && Date.parse(backup.time) >= Date.parse(before)) {
+      passedOver.push(`${backup.id} was begun after ${before}`);
+    } else if (backup.flagged && backup.state === 'verified') {
+      passedOver.push(`${backup.id} is flagged: ${backup.flagged}`);
+    } else if (!isProven(backup)) {
+      passedOver.push(`${backup.id} is ${backup.state}${backup.reason ? `: ${backup.reason}` : ''}`);
+    } else {
+      return pointOf(backup, passedOver.slice(0, 20));
+    }
+  }
+  throw new RewindError(
+    'RESTORE_NOTHING_PROVEN',
+    `${instance} has no proven backup${before ? ` from before ${before}` : ''}${passedOver.length > 0 ? ` (${passedOver.slice(0, 5).join('; ')})` : ''}.`,
+  );
+}
+
+const isProven = ({ state, flagged, manifest }: CataloguedBackup): boolean =>
+  state === 'verified' && !flagged && manifest !== undefined;
+
+function momentOf(text: string): number | undefined {
+  return /^\d{4}-\d\d-\d\dT/.test(text) && !Number.isNaN(Date.parse(text)) ? Date.parse(text) : undefined;
+}
+
+function pointOf(backup: CataloguedBackup, passedOver: readonly string[]): RestorePoint {
+  const manifest = backup.manifest!;
+  return {
+    id: backup.id,
+    time: backup.time,
+    state: backup.state as 'verified' | 'unproven',
+    flagged: backup.flagged,
+    dumpKey: `${backup.directory}${manifest.dump.file}`,
+    serverFileKey: manifest.serverFile && `${backup.directory}${manifest.serverFile.file}`,
+    sizeBytes: manifest.dump.sizeBytes,
+    sha256: manifest.dump.sha256,
+    keys: manifest.keys.total,
+    keysByDatabase: manifest.keys.byDatabase,
+    server: { name: manifest.server.name, version: manifest.server.version },
+    rdb: manifest.rdb,
+    modules: manifest.modules,
+    functionLibraries: manifest.functionLibraries,
+    passedOver,
+  };
+}

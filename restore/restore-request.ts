@@ -1,0 +1,101 @@
+import { isAbsolute, normalize } from 'node:path';
+import { INSTANCE_NAME } from '../config/schema.ts';
+import { RewindError } from '../errors/rewind-error.ts';
+
+/** What happens to keys that are in the backup and live as well. `replace-all`: everything live goes first. */
+export const CONFLICT_RULES = ['keep-live', 'take-backup', 'replace-all'] as const;
+export type ConflictRule = (typeof CONFLICT_RULES)[number];
+
+/** `keep`: expiries as they were; `shift`: later by the age of the backup; `drop`: none. */
+export const TTL_RULES = ['keep', 'shift', 'drop'] as const;
+export type TtlRule = (typeof TTL_RULES)[number];
+
+export type RestoreInto =
+  | { readonly kind: 'live' }
+  | { readonly kind: 'sandbox' }
+  | { readonly kind: 'instance'; readonly name: string }
+  | { readonly kind: 'dir'; readonly path: string };
+
+/** What a person or a program asks for, as it comes: from a command line, a Temporal UI, another workflow. */
+export interface RestoreInput {
+  readonly instance: string;
+  readonly to?: string;
+  readonly into?: string;
+  readonly onConflict?: string;
+  readonly match?: string;
+  readonly db?: number;
+  readonly ttl?: string;
+  readonly compare?: string;
+}
+
+/** The same, understood. */
+export interface RestoreRequest {
+  readonly instance: string;
+  /** `latest` or a backup's id. */
+  readonly to: string;
+  readonly into: RestoreInto;
+  readonly onConflict: ConflictRule;
+  readonly selection: { readonly match?: string; readonly db?: number };
+  readonly ttl: TtlRule;
+  /** When every key is compared: after the work, at a limited rate, or before anybody may write again. */
+  readonly compare: 'after' | 'full-before-unfence';
+}
+
+/**
+ * Reads what was asked for; what is left out is the choice that changes least: the newest proven backup, into a sandbox,
+ * live keys kept.
+ *
+ * @throws RESTORE_INPUT_INVALID naming the field and what is accepted
+ */
+export function parseRestoreInput(input: RestoreInput): RestoreRequest {
+  const { instance, to = 'latest', match, db } = input;
+  if (typeof to !== 'string' || to === '') throw invalid('to', 'latest, or the id of a backup');
+  if (match !== undefined && (typeof match !== 'string' || match === ''))
+    throw invalid('match', 'a pattern as of KEYS');
+  if (db !== undefined && (!Number.isInteger(db) || db < 0)) throw invalid('db', 'the number of a database');
+  return {
+    instance,
+    to,
+    into: parseInto(input.into ?? 'sandbox'),
+    onConflict: oneOf('onConflict', CONFLICT_RULES, input.onConflict ?? 'keep-live'),
+    selection: { ...(match === undefined ? {} : { match }), ...(db === undefined ? {} : { db }) },
+    ttl: oneOf('ttl', TTL_RULES, input.ttl ?? 'keep'),
+    compare: oneOf('compare', ['after', 'full-before-unfence'] as const, input.compare ?? 'after'),
+  };
+}
+
+/** True where only some of the keys are meant. */
+export function isPartial({ selection }: Pick<RestoreRequest, 'selection'>): boolean {
+  return selection.match !== undefined || selection.db !== undefined;
+}
+
+/** As it was asked for, for a person to read. */
+export function intoText(into: RestoreInto): string {
+  if (into.kind === 'instance') return `instance:${into.name}`;
+  return into.kind === 'dir' ? into.path : into.kind;
+}
+
+function parseInto(into: unknown): RestoreInto {
+  const accepted = 'live, sandbox, instance:NAME or an absolute path';
+  if (typeof into !== 'string') throw invalid('into', accepted);
+  if (into === 'live' || into === 'sandbox') return { kind: into };
+  const [, name] = /^instance:(.+)$/.exec(into) ?? [];
+  if (name !== undefined) {
+    if (!INSTANCE_NAME.test(name)) throw invalid('into', accepted);
+    return { kind: 'instance', name };
+  }
+  const path = into.replace(/\/+$/, '');
+  if (isAbsolute(path) && normalize(path) === path) return { kind: 'dir', path };
+  throw invalid('into', accepted);
+}
+
+function oneOf<T extends string>(field: string, accepted: readonly T[], value: unknown): T {
+  if (accepted.includes(value as T)) return value as T;
+  throw invalid(field, accepted.join(', '));
+}
+
+function invalid(field: string, accepted: string): RewindError {
+  return new RewindError('RESTORE_INPUT_INVALID', `${field} is not usable; accepted: ${accepted}.`, {
+    details: { field },
+  });
+}

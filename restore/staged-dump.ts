@@ -1,0 +1,92 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { mkdir, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { RewindError } from '../errors/rewind-error.ts';
+import type { StepIO } from '../process/step-io.ts';
+import type { Repository } from '../repository/repository.ts';
+import type { RestorePoint } from './restore-point.ts';
+
+/** Where a role keeps the dumps that it restores from; they go when the restore has ended. */
+const stagedFolder = (home: string): string => join(home, 'staged');
+
+export const stagedDumpPath = (home: string, backupId: string): string =>
+  join(stagedFolder(home), backupId, 'dump.rdb');
+
+/**
+ * Brings a backup's dump onto this machine's disk and compares its SHA-256, so that the work itself reads from a disk and
+ * not across a network that may break in the middle. What is there already is read once more, not fetched: done twice it
+ * is the same, and an agent that moved to another machine fetches it there.
+ *
+ * @throws DISK_FULL; STAGED_DUMP_DIFFERS when the store gives other bytes than were saved
+ */
+export async function stageDump(
+  repository: Repository,
+  home: string,
+  point: Pick<RestorePoint, 'id' | 'dumpKey' | 'sizeBytes' | 'sha256'>,
+  io: StepIO,
+): Promise<string> {
+  const path = stagedDumpPath(home, point.id);
+  const there = await stat(path).catch(() => undefined);
+  if (
+    there?.size === point.sizeBytes &&
+    (await digestOf(createReadStream(path), io, point.sizeBytes)) === point.sha256
+  ) {
+    return path;
+  }
+  const folder = dirname(path);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  for (const name of await readdir(folder)) await rm(join(folder, name), { force: true, recursive: true });
+  const disk = await statfs(folder);
+  const free = disk.bavail * disk.bsize;
+  if (free < point.sizeBytes) {
+    throw new RewindError('DISK_FULL', `${free} bytes are free in ${folder}; the dump needs ${point.sizeBytes}.`);
+  }
+  const part = `${path}.${randomBytes(6).toString('hex')}.part`;
+  try {
+    const hash = createHash('sha256');
+    let done = 0;
+    await pipeline(
+      await repository.read(point.dumpKey, { signal: io.signal }),
+      async function* (chunks: AsyncIterable<Uint8Array>) {
+        for await (const chunk of chunks) {
+          hash.update(chunk);
+          done += chunk.length;
+          io.onProgress({ phase: 'download', done, total: point.sizeBytes, unit: 'bytes' });
+          yield chunk;
+        }
+      },
+      createWriteStream(part, { mode: 0o600 }),
+      { signal: io.signal },
+    );
+    const found = hash.digest('hex');
+    if (found !== point.sha256) {
+      throw new RewindError(
+        'STAGED_DUMP_DIFFERS',
+        `The store gives other bytes for ${point.id} than were saved: SHA-256 ${found} instead of ${point.sha256}.`,
+      );
+    }
+    await rename(part, path);
+    return path;
+  } finally {
+    await rm(part, { force: true });
+  }
+}
+
+/** Removes what a restore had on this machine's disk. */
+export async function removeStaged(home: string, backupId: string): Promise<void> {
+  await rm(dirname(stagedDumpPath(home, backupId)), { recursive: true, force: true });
+}
+
+async function digestOf(stream: AsyncIterable<Uint8Array>, io: StepIO, total: number): Promise<string> {
+  const hash = createHash('sha256');
+  let done = 0;
+  for await (const chunk of stream) {
+    io.signal.throwIfAborted();
+    hash.update(chunk);
+    done += chunk.length;
+    io.onProgress({ phase: 'compare', done, total, unit: 'bytes' });
+  }
+  return hash.digest('hex');
+}
