@@ -15,6 +15,8 @@ export interface DigestOptions {
   readonly aliveAt?: number;
   /** Default 3. */
   readonly streamDetail?: StreamDetail;
+  /** False leaves out when a stream's consumers were last seen, which no command can put back. Default true. */
+  readonly consumerTimes?: boolean;
 }
 
 /** What a part of the sum stands for. */
@@ -68,6 +70,7 @@ const scratch = new DataView(new ArrayBuffer(16));
  */
 export class ContentDigest implements ValueSink {
   readonly #aliveAt: number;
+  readonly #consumerTimes: boolean;
   #detail: StreamDetail;
   #type: DecodedType = 'string';
   readonly #hash = new Hash128();
@@ -90,6 +93,7 @@ export class ContentDigest implements ValueSink {
   constructor(options: DigestOptions = {}) {
     this.#aliveAt = options.aliveAt ?? Number.NEGATIVE_INFINITY;
     this.#detail = options.streamDetail ?? 3;
+    this.#consumerTimes = options.consumerTimes ?? true;
   }
 
   /** Begins the next key. */
@@ -195,9 +199,9 @@ export class ContentDigest implements ValueSink {
   consumerInfo(info: ConsumerInfo): void {
     this.#hash.begin(tag.consumer);
     this.#name(this.#consumer);
-    this.#hash.words(high(info.seenAtMs), low(info.seenAtMs), 0, 0);
-    const activeAtMs = info.activeAtMs ?? -1;
-    if (this.#detail >= 3) this.#hash.words(high(activeAtMs), low(activeAtMs), 1, 0);
+    const { seenAtMs, activeAtMs = -1 } = info;
+    if (this.#consumerTimes) this.#hash.words(high(seenAtMs), low(seenAtMs), 0, 0);
+    if (this.#consumerTimes && this.#detail >= 3) this.#hash.words(high(activeAtMs), low(activeAtMs), 1, 0);
     this.#add();
   }
 
