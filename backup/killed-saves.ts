@@ -1,7 +1,8 @@
-import { readdir, readlink, realpath, stat, unlink } from 'node:fs/promises';
+import { readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isAlive } from '../process/process-identity.ts';
 import type { Info } from '../redis/info.ts';
+import { redisProcess } from '../redis/redis-process.ts';
 
 /** Redis leaves `temp-<pid of its child>.rdb` when it is killed -9, and they fill the disk. */
 const KILLED_SAVE = /^temp-(\d+)\.rdb$/;
@@ -18,7 +19,7 @@ const ABANDONED_AFTER_MS = 10 * 60_000;
  */
 export async function removeKilledSaves(dir: string, info: Info): Promise<number> {
   if (info.rdb_bgsave_in_progress !== '0') return 0;
-  const pidsAreOurs = await runsIn(dir, info.process_id);
+  const pidsAreOurs = (await redisProcess(dir, Number(info.process_id))) !== undefined;
   let removed = 0;
   for (const name of await readdir(dir).catch(() => [])) {
     const writer = KILLED_SAVE.exec(name)?.[1];
@@ -34,14 +35,4 @@ export async function removeKilledSaves(dir: string, info: Info): Promise<number
     }
   }
   return removed;
-}
-
-/** Redis makes its `dir` its working directory: a process of that pid which is there is Redis, and its pids are ours. */
-async function runsIn(dir: string, pid: string | undefined): Promise<boolean> {
-  try {
-    return (await readlink(`/proc/${pid}/cwd`)) === (await realpath(dir));
-  } catch {
-    // Another machine, container or user, or no /proc.
-    return false;
-  }
 }

@@ -6,6 +6,7 @@ import type { InstancePolicy } from '../policy/instance-policy.ts';
 import { memoryFacts } from '../redis/host-memory.ts';
 import { type Info, infoNumber, keysOf, readInfo, redisTimeMs, serverVersion } from '../redis/info.ts';
 import { reasonInLog } from '../redis/log-reason.ts';
+import { redisProcess } from '../redis/redis-process.ts';
 import { judgeTopology, readTopology } from '../redis/topology.ts';
 import { checkIdentity } from './identity-check.ts';
 import type { InstanceContext } from './instance-context.ts';
@@ -48,7 +49,7 @@ export async function preflight(redis: Redis, context: InstanceContext): Promise
   const source = await dumpSource(redis, policy);
   if (source.dump) {
     findings.push(...(await diskForSave(source.dump, info)));
-    findings.push(...(await memoryForFork(info)));
+    findings.push(...(await memoryForFork(info, source.dump.dir)));
     findings.push(...(await lastSaveFailure(redis, info, source.dump.dir)));
   }
   const skew = (await redisTimeMs(redis)) - Date.now();
@@ -114,8 +115,8 @@ async function diskForSave(dump: { dir: string; dbfilename: string }, info: Info
 }
 
 /** @throws PREFLIGHT_REFUSED where the kernel is known to refuse the fork */
-async function memoryForFork(info: Info): Promise<string[]> {
-  const memory = await memoryFacts();
+async function memoryForFork(info: Info, dir: string): Promise<string[]> {
+  const memory = await memoryFacts((await redisProcess(dir, Number(info.process_id))) ?? 'unseen');
   const rss = infoNumber(info, 'used_memory_rss') ?? 0;
   if (!memory) return [];
   if (memory.overcommit === 2 && memory.commitLeftBytes !== undefined && memory.commitLeftBytes < rss) {
@@ -124,11 +125,11 @@ async function memoryForFork(info: Info): Promise<string[]> {
       `vm.overcommit_memory is 2 and the machine may promise ${memory.commitLeftBytes} more bytes: the fork for a save of ${rss} is refused.`,
     );
   }
-  return memory.availableBytes < rss / 2
-    ? [
-        `The machine has ${memory.availableBytes} bytes of memory left; pages written during the save of ${rss} are copied.`,
-      ]
-    : [];
+  if (memory.availableBytes >= rss / 2) return [];
+  const whose = memory.limit ? `Redis’ control group ${memory.limit.group}` : 'The machine';
+  return [
+    `${whose} has ${memory.availableBytes} bytes of memory left; pages written during the save of ${rss} are copied.`,
+  ];
 }
 
 /** The save is tried all the same: the cause may be gone, and a save that succeeds lets Redis write again. */

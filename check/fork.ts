@@ -12,17 +12,22 @@ import { bytesInWords } from './words.ts';
  */
 export function forkFindings(
   { memory: { rssBytes }, disablesHugePages }: RedisFacts,
-  { availableBytes, overcommit, commitLeftBytes, hugePages }: MemoryFacts,
+  { availableBytes, limit, overcommit, commitLeftBytes, hugePages }: MemoryFacts,
   { url }: Observed,
 ): Finding[] {
   const findings: Finding[] = [];
   const short = availableBytes < rssBytes / 2;
   if (short) {
+    const left = limit
+      ? `its control group ${limit.group} may take ${bytesInWords(limit.limitBytes)}, of which ${bytesInWords(availableBytes)} are left`
+      : `the machine has ${bytesInWords(availableBytes)} left`;
     findings.push({
       code: 'FORK_HEADROOM',
       severity: 'warning',
-      consequence: `Redis takes ${bytesInWords(rssBytes)} of memory and the machine has ${bytesInWords(availableBytes)} left: pages that are written during a save are copied, and the kernel may end Redis when none are left.`,
-      fix: 'free -h (give the machine more memory, or back up a replica: backup.from: replica)',
+      consequence: `Redis takes ${bytesInWords(rssBytes)} of memory and ${left}: pages that are written during a save are copied, and the kernel may end Redis when none are left.`,
+      fix: limit
+        ? 'systemctl set-property redis-server MemoryMax=BYTES, or the memory limit of the container (or back up a replica: backup.from: replica)'
+        : 'free -h (give the machine more memory, or back up a replica: backup.from: replica)',
     });
   }
   if (overcommit === 2 && commitLeftBytes !== undefined && commitLeftBytes < rssBytes) {

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type MemoryFacts, memoryFacts } from '../redis/host-memory.ts';
 import { reasonInLog } from '../redis/log-reason.ts';
+import { redisProcess } from '../redis/redis-process.ts';
 import type { RedisFacts } from './redis-facts.ts';
 
 /** The machine that Redis runs on, as a process there sees it. Undefined where this system does not tell. */
@@ -34,12 +35,12 @@ export interface DumpPlaceFacts {
 
 /** @param repositoryUrl the place of a `file://` repository is compared with the dump's */
 export async function readHostFacts(
-  redis: Pick<RedisFacts, 'dump' | 'logFile' | 'persistence'> | undefined,
+  redis: Pick<RedisFacts, 'dump' | 'logFile' | 'persistence' | 'topology'> | undefined,
   repositoryUrl: string,
 ): Promise<HostFacts> {
   return {
     machine: await machineMark(),
-    memory: await memoryFacts(),
+    memory: await memoryFacts((await redisProcess(redis?.dump?.dir, redis?.topology.processId)) ?? 'unseen'),
     dump: redis?.dump && (await dumpPlace(redis.dump, repositoryUrl)),
     lastSaveFailure:
       redis?.persistence.lastSave === 'err' && redis.logFile

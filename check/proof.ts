@@ -54,7 +54,10 @@ export function proofFindings(
   return findings;
 }
 
-function roomFindings({ memory }: RedisFacts, { maxMemoryBytes, freeBytes }: SandboxFacts): Finding[] {
+function roomFindings(
+  { memory }: RedisFacts,
+  { maxMemoryBytes, freeBytes, availableMemoryBytes = Number.POSITIVE_INFINITY }: SandboxFacts,
+): Finding[] {
   const findings: Finding[] = [];
   if (memory.usedBytes > maxMemoryBytes) {
     findings.push({
@@ -62,6 +65,13 @@ function roomFindings({ memory }: RedisFacts, { maxMemoryBytes, freeBytes }: San
       severity: 'error',
       consequence: `Redis uses ${bytesInWords(memory.usedBytes)} of memory and the sandbox may use ${bytesInWords(maxMemoryBytes)}: every backup stays unproven.`,
       fix: 'rewind.yaml: sandbox.maxMemory, on a machine that has it',
+    });
+  } else if (memory.usedBytes > availableMemoryBytes) {
+    findings.push({
+      code: 'SANDBOX_MEMORY_LOW',
+      severity: 'warning',
+      consequence: `Redis uses ${bytesInWords(memory.usedBytes)} of memory and the sandbox has ${bytesInWords(availableMemoryBytes)} left: while that is so, each backup stays unproven.`,
+      fix: 'free -h (on the sandbox’s machine, or its container’s memory limit)',
     });
   }
   if (memory.datasetBytes > freeBytes) {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { RewindError } from '../errors/rewind-error.ts';
 import type { StepIO } from '../process/step-io.ts';
+import { memoryFacts } from '../redis/host-memory.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { Check } from './check.ts';
 import { checkLoadedServer } from './check-loaded.ts';
@@ -80,6 +81,11 @@ export async function proveStored(
     const used = { name: server.name, version: server.version };
     if (facts.usedMemoryBytes > settings.maxMemoryBytes) {
       const detail = `the data took ${facts.usedMemoryBytes} bytes of memory; the sandbox may use ${settings.maxMemoryBytes}`;
+      return { checks: [digest, cannot('load', detail)], downloadMs, server: used };
+    }
+    const available = (await memoryFacts())?.availableBytes ?? Number.POSITIVE_INFINITY;
+    if (facts.usedMemoryBytes > available) {
+      const detail = `the data took ${facts.usedMemoryBytes} bytes of memory; the sandbox has ${available} left`;
       return { checks: [digest, cannot('load', detail)], downloadMs, server: used };
     }
     // Three independent readings of the same bytes at once: by the server, by its checker, and by the reader, which picks

@@ -37,7 +37,7 @@ export function instanceLines(name: string, plan: InstancePlan): string[] {
     lines.push(
       labelled(
         '',
-        `${missed ? 'NOT MET by this schedule: the' : 'the'} last proven backup is at most ${durationInWords(oldestSeconds)} old (${sum}).${missed ? more : ''}`,
+        `${missed ? 'NOT MET by this schedule: the' : 'the'} last proven backup may become ${durationInWords(oldestSeconds)} old (${sum}).${missed ? more : ''}`,
       ),
     );
   }

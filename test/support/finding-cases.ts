@@ -174,6 +174,17 @@ export const findingCases: FindingCase[] = [
     /free -h/,
   ],
   [
+    'a memory limit of Redis’ service or container that leaves too little for them',
+    withMemory({
+      availableBytes: 0.5 * GB,
+      limit: { group: '/system.slice/redis-server.service', limitBytes: 3 * GB, leftBytes: 0.5 * GB },
+    }),
+    'FORK_HEADROOM',
+    'warning',
+    /its control group \/system\.slice\/redis-server\.service may take 3\.00 GB, of which 500 MB are left/,
+    /MemoryMax/,
+  ],
+  [
     'a commit limit that refuses the fork',
     withMemory({ overcommit: 2, commitLeftBytes: GB }),
     'OVERCOMMIT',
@@ -452,6 +463,14 @@ export const findingCases: FindingCase[] = [
     /sandbox\.maxMemory/,
   ],
   [
+    'less memory left for a proof than the data takes',
+    { ...healthy(), sandbox: { ...healthySandbox, availableMemoryBytes: GB } },
+    'SANDBOX_MEMORY_LOW',
+    'warning',
+    /2\.00 GB .* 1\.00 GB left/,
+    /free -h/,
+  ],
+  [
     'a full sandbox',
     { ...healthy(), sandbox: { ...healthySandbox, freeBytes: GB } },
     'SANDBOX_DISK',
@@ -469,7 +488,7 @@ export const findingCases: FindingCase[] = [
   ],
   [
     'a sandbox on Redis’ machine without room',
-    { ...healthy(), sandbox: { ...healthySandbox, machine: 'redis-host', availableMemoryBytes: GB } },
+    { ...healthy(), sandbox: { ...healthySandbox, machine: 'redis-host', availableMemoryBytes: 3 * GB } },
     'SANDBOX_BESIDE_REDIS',
     'warning',
     /as much memory again/,
