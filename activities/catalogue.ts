@@ -24,7 +24,7 @@ export function catalogueActivities(
       runStep(async () => publishBackup(await contextOf(request.subject), request)),
 
     /** What a proof of a stored backup needs. */
-    findBackup: (wanted: WantedBackup): Promise<ProofRequest> =>
+    describeBackup: (wanted: WantedBackup): Promise<ProofRequest> =>
       runStep(async () => provable(await contextOf(wanted), wanted.backup)),
 
     /** Judges a backup anew and records the proof beside its manifest. */

@@ -22,7 +22,7 @@ export async function verifyBackup(input: VerifyBackupInput): Promise<{ instance
     const catalogue = proxyActivities<CatalogueActivities>({ ...patienceOf(policy), taskQueue: 'rewind' });
     const wanted = { instance: input.instance, policyDigest: policy.digest, backup: input.backup };
     story.phase('proving', { backupId: input.backup });
-    const request = await catalogue.findBackup(wanted);
+    const request = await catalogue.describeBackup(wanted);
     const proof = await loadAndVerify(policy, request, story);
     const backup = await catalogue.recordProof(wanted, proof);
     story.phase('done', { outcome: backup.state });
