@@ -130,9 +130,11 @@ async function refusal(exit: LeashedExit, logFile: string): Promise<LoadResult> 
     throw new RewindError('SANDBOX_SERVER_ENDED', `The sandbox’s server was ended from outside (${exit.signal}).`);
   }
   const log = await readFile(logFile, 'utf8').catch(() => '');
+  // Up to 7.0 the lines of its start are as important to it as those of the refusal.
   const words = log
+    .slice(Math.max(0, log.indexOf('Server initialized')))
     .split('\n')
-    .filter((line) => / # /.test(line) && !/WARNING|oO0O|Configuration/.test(line))
+    .filter((line) => / # /.test(line) && !/WARNING/.test(line))
     .map((line) => line.replace(/^.*? # /, '').replace(/'[^']*'|"[^"]*"/g, '‹…›'))
     .slice(0, 2)
     .join('; ');

@@ -163,10 +163,13 @@ function compareDigest(found: string, expected: string): Check {
       };
 }
 
-/** A server that has not the dump's modules says nothing of the dump; any other refusal contradicts it. */
+/** A server that has not the dump's modules, or is too old for it, says nothing of the dump; any other refusal contradicts it. */
 function refusedLoad(server: SandboxServer, reason: string, facts: ProvableFacts): Check {
   if (/module/i.test(reason) && facts.modules.length > 0) {
     return cannot('load', `the sandbox’s server lacks a module of the dump (${facts.modules.join(', ')})`);
+  }
+  if (/can't handle RDB format version/i.test(reason)) {
+    return cannot('load', `${server.name} ${server.version} is too old for this dump, whatever wrote it: ${reason}`);
   }
   return {
     name: 'load',

@@ -17,6 +17,13 @@ export async function redisCheckRdb(server: SandboxServer, dumpPath: string, sig
   const { code, output } = await runAs(name, program, dumpPath, signal);
   signal.throwIfAborted();
   if (code === 0) return { name: 'redis-check-rdb', result: 'ok', detail: `${name} ${server.version} passes it` };
+  if (/Can't handle RDB format version/i.test(output)) {
+    return {
+      name: 'redis-check-rdb',
+      result: 'not-possible',
+      detail: `${name} ${server.version} is too old for this dump`,
+    };
+  }
   const offset = /\[offset (\d+)\] (?:Unexpected|Invalid|Wrong|.*(?:CRC|error))/i.exec(output)?.[1];
   return {
     name: 'redis-check-rdb',
