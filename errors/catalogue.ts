@@ -4,6 +4,7 @@ import { configErrors } from './config.ts';
 import { corruptionErrors } from './corruption.ts';
 import type { ErrorEntry } from './entry.ts';
 import { gateErrors } from './gate.ts';
+import { fenceErrors } from './fence.ts';
 import { hostErrors } from './host.ts';
 import { incidentErrors } from './incident.ts';
 import { processErrors } from './process.ts';
@@ -27,6 +28,7 @@ const all = {
   ...sandboxErrors,
   ...backupErrors,
   ...gateErrors,
+  ...fenceErrors,
   ...hostErrors,
   ...incidentErrors,
   ...restoreErrors,
