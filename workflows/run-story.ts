@@ -1,5 +1,5 @@
 import { defineQuery, setCurrentDetails, setHandler, upsertSearchAttributes } from '@temporalio/workflow';
-import type { GateShown } from './gate-page.ts';
+import type { GateShown } from './gate-shown.ts';
 import { searchAttributes } from './search-attributes.ts';
 
 /** The answer to the query `progress`; live figures of the running step are in its activity's heartbeat. */
