@@ -82,17 +82,40 @@ async function fromDumpFile(
         awaitSave(redis, start, { signal: io.signal, onProgress: ({ state }) => io.onProgress({ phase: state }) }),
       );
       const pin = await pinDump(subject.backupId, { ...report.dump!, startedAt: start.startedAt });
-      if (context.policy.backup.rewriteAof) await withRedis(context.target, startRewrite);
+      if (context.policy.backup.rewriteAof) {
+        await withRedis(context.target, (redis) =>
+          withForkTurn(io.signal, () => startRewrite(redis), { onWait: (note) => io.onProgress({ note }) }),
+        );
+      }
       const bytes = await pinnedBytes(subject.backupId, pin);
-      const [checked, object] = await Promise.all([
-        checkDump(bytes, start.startedAt, { ...io, onProgress: () => undefined }),
-        storeDump(context, subject, bytes, pin.sizeBytes, { ...io, onCursor: () => undefined }),
-      ]);
+      const [checked, object] = await bothOrNeither(
+        io.signal,
+        (signal) => checkDump(bytes, start.startedAt, { signal, onProgress: () => undefined }),
+        (signal) => storeDump(context, subject, bytes, pin.sizeBytes, { ...io, signal, onCursor: () => undefined }),
+      );
       return { ...checked, object, save: { ...start, ...end } };
     } catch (error) {
       const again = error instanceof RewindError && SAVE_AGAIN.has(error.code);
       if (!again || attempt === SAVE_ATTEMPTS) throw error;
       await pruneAfterBackup(context, subject, { stored: false, dumpDir: report.dump?.dir });
     }
+  }
+}
+
+/** Two steps at once. When one fails the other is cancelled and has ended before the clean-up begins beside it. */
+async function bothOrNeither<A, B>(
+  signal: AbortSignal,
+  first: (signal: AbortSignal) => Promise<A>,
+  second: (signal: AbortSignal) => Promise<B>,
+): Promise<[A, B]> {
+  const failed = new AbortController();
+  const either = AbortSignal.any([signal, failed.signal]);
+  const steps = [first(either), second(either)] as const;
+  try {
+    return await Promise.all(steps);
+  } catch (error) {
+    failed.abort();
+    await Promise.allSettled(steps);
+    throw error;
   }
 }
