@@ -6,6 +6,7 @@ import { RewindError } from '../../errors/rewind-error.ts';
 import type { StepIO } from '../../process/step-io.ts';
 import { addressOf, connectRedis, type RedisTarget, withRedis } from '../../redis/connection.ts';
 import { infoNumber, keysOf, readInfo } from '../../redis/info.ts';
+import { sha256Of } from '../files/durable-files.ts';
 import { readJournal, writeJournal } from '../journal.ts';
 import { putSettings, readSettings } from '../live-settings.ts';
 import { type Durability, makeDurable } from './durable.ts';
@@ -20,6 +21,11 @@ export interface StreamRequest {
   /** From the manifest or `DumpFacts`; magic and version are read from the file itself. */
   readonly facts: Omit<StreamedDump, 'magic' | 'version'>;
   readonly target: RedisTarget;
+  /**
+   * Of the dump, from its manifest: compared before the target is touched. Left out where it has just been compared: a
+   * damaged dump ends some servers while they load it.
+   */
+  readonly sha256?: string;
   /** The agent's state folder: the journal of what was changed lies in it. */
   readonly home: string;
   readonly allow?: StreamAllowances;
@@ -67,7 +73,7 @@ const settingsFor = (link: PrimaryLink): Record<string, string> => ({
  * The dump is offered under the target's own replication id, further on: so reads go on while it loads (Redis 7 and
  * newer), replicas and archives see a break, and the server is known by its history afterwards.
  *
- * @throws STREAM_REFUSED before anything is touched; STREAM_BROKEN_OFF, STREAM_NOT_UNDONE, STREAM_NOT_DURABLE; RDB_*,
+ * @throws STREAM_REFUSED, RESTORE_DUMP_DIFFERS before anything is touched; STREAM_BROKEN_OFF, STREAM_NOT_UNDONE, STREAM_NOT_DURABLE; RDB_*,
  *   REDIS_* of what cannot be read or reached
  */
 export async function streamAsPrimary(request: StreamRequest, io: StepIO): Promise<StreamReport> {
@@ -81,6 +87,7 @@ export async function streamAsPrimary(request: StreamRequest, io: StepIO): Promi
     const facts = await readStreamTarget(redis, target);
     const reasons = whyNotStreamed(facts, dump, request.allow);
     if (reasons.length > 0) throw new RewindError('STREAM_REFUSED', reasons.join(' '));
+    if (request.sha256 !== undefined) await compareDump(dumpPath, request.sha256, io);
 
     const before = facts.topology.replication;
     // Beyond all that a replica of this history can have: none may go on from where it was.
@@ -121,11 +128,8 @@ export async function streamAsPrimary(request: StreamRequest, io: StepIO): Promi
     };
   } catch (error) {
     link?.close();
-    await cleanUpAsPrimary(target, home).catch((left: unknown) => {
-      // It keeps its journal; what went wrong first is the better answer.
-      if (error instanceof RewindError) return;
-      throw left;
-    });
+    // Where the target is gone the journal stays, and the next call ends it; what went wrong first is the better answer.
+    await cleanUpAsPrimary(target, home).catch(() => undefined);
     throw io.signal.aborted ? io.signal.reason : asBrokenOff(target, error);
   } finally {
     link?.close();
@@ -156,6 +160,13 @@ export async function cleanUpAsPrimary(target: RedisTarget, home: string): Promi
       );
     }
   }
+}
+
+/** @throws RESTORE_DUMP_DIFFERS */
+async function compareDump(path: string, wanted: string, io: StepIO): Promise<void> {
+  const found = await sha256Of(path, io);
+  if (found === wanted) return;
+  throw new RewindError('RESTORE_DUMP_DIFFERS', `${path} has the SHA-256 ${found}, its manifest ${wanted}.`);
 }
 
 async function untilLoaded(
