@@ -5,10 +5,12 @@ import { uptime } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
-/** How the service's process ended, as its parent or systemd tells. */
+/** How the service's process ended, as its parent or systemd tells (what `HostService.lastExit` answers fits). */
 export interface LastExit {
   readonly code?: number | null;
   readonly signal?: string | null;
+  /** The kernel says that it ended it for want of memory. */
+  readonly oomKilled?: boolean;
   readonly pid?: number;
   /** ISO 8601. */
   readonly at?: string;

@@ -49,6 +49,7 @@ export function explainDeath(traces: DeathTraces): DeathExplanation {
   const pids = [traces.lastExit?.pid, ...lives.map(({ pid }) => pid)].filter((pid) => pid !== undefined);
   const reading =
     fromKernel(traces.kernel ?? [], pids) ??
+    fromSupervisor(traces.lastExit) ??
     fromLog(findings) ??
     fromLog(laterFindings) ??
     fromExit(traces) ??
@@ -91,6 +92,15 @@ function fromKernel(lines: readonly KernelLine[], pids: readonly number[]): Read
     certainty: 'shown',
     sentence: `The kernel's out-of-memory killer killed it (process ${pid})${limit}.${size}`,
     ...(killed.at === undefined ? {} : { at: { at: new Date(killed.at).toISOString(), source: "the kernel's log" } }),
+  };
+}
+
+function fromSupervisor(lastExit: LastExit | undefined): Reading | undefined {
+  if (!lastExit?.oomKilled) return undefined;
+  return {
+    cause: 'killed-for-memory',
+    certainty: 'shown',
+    sentence: "The kernel's out-of-memory killer killed it, as its supervisor says.",
   };
 }
 
