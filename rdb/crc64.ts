@@ -16,11 +16,24 @@ interface Exports {
   update(crc: bigint, start: number, end: number): bigint;
 }
 
-const { memory, update } = new WebAssembly.Instance(
-  new WebAssembly.Module(crc64Module(Math.ceil((dataOffset + blockBytes) / pageBytes))),
-).exports as Exports;
-const bytes = new Uint8Array(memory.buffer);
-fillTables(new BigUint64Array(memory.buffer, 0, 8 * 256));
+/** The checksum over bytes that already lie in the module's own memory: nothing is copied. */
+export interface Crc64Memory {
+  /** All of the memory; what is before `dataOffset` is the module's own. */
+  readonly bytes: Uint8Array;
+  readonly dataOffset: number;
+  /** Goes on from `crc` (0n to begin) over the memory's bytes [start, end). As a signed 64-bit integer. */
+  readonly update: (crc: bigint, start: number, end: number) => bigint;
+}
+
+/** A memory for `size` bytes of data. */
+export function crc64Memory(size: number): Crc64Memory {
+  const pages = Math.ceil((dataOffset + size) / pageBytes);
+  const { memory, update } = new WebAssembly.Instance(new WebAssembly.Module(crc64Module(pages))).exports as Exports;
+  fillTables(new BigUint64Array(memory.buffer, 0, 8 * 256));
+  return { bytes: new Uint8Array(memory.buffer), dataOffset, update };
+}
+
+const { bytes, update } = crc64Memory(blockBytes);
 
 /** Table 0 advances the checksum by one byte; table n by one byte that n more bytes follow. */
 function fillTables(table: BigUint64Array): void {

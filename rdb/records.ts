@@ -119,11 +119,17 @@ export class RdbRecords {
     }
     c.pos += headerBytes;
     c.commit();
+    this.beginAt(magic, version, 0);
+    this.#visitor.header?.(magic, version);
+  }
+
+  /** Expects a record next, of a dump whose header was read before. */
+  beginAt(magic: RdbMagic, version: number, db: number): void {
     this.magic = magic;
     this.version = version;
     for (const [code, info] of typesOf(magic)) this.#types[code] = info;
     this.#readers = valueReaders(magic, this.#strings, this.#module);
-    this.#visitor.header?.(magic, version);
+    this.#entry.db = db;
     this.#phase = 'record';
   }
 

@@ -13,17 +13,29 @@ const blockBytes = 256 * 1024;
 const carryBytes = 4 * pieceBytes;
 const checksumBytes = 8;
 
+/** Where a walk may begin but the dump's first byte: at a record, of a dump whose header was read before. */
+export interface WalkStart {
+  readonly magic: RdbMagic;
+  readonly version: number;
+  /** Of the record's first byte: a key's `start`, or the `end` of the key before it. */
+  readonly offset: number;
+  /** The database that was selected before it. */
+  readonly db: number;
+}
+
 /**
  * Walks a dump that is pushed into it block by block, in memory that does not grow with the dump: fill `room()`, then
  * `advance`. Knows the end of the dump from its content, so it also reads a dump in front of something else.
  */
 export class RdbWalker {
-  /** `disabled` until the checksum was found right. */
+  /** `disabled` until the checksum was found right; for ever where the walk began in the middle. */
   crc: 'ok' | 'disabled' = 'disabled';
   readonly #records: RdbRecords;
   readonly #window = new Uint8Array(blockBytes + carryBytes);
   readonly #cursor = new Cursor();
   readonly #crc = new Crc64();
+  /** False where the walk began in the middle: the checksum is of more than was read. */
+  readonly #sumsAll: boolean;
   #state: 'records' | 'checksum' | 'done' | 'sum-only' = 'records';
   /** The window holds bytes [#from, #to) that are not read yet. What was read is in the checksum. */
   #from = 0;
@@ -31,8 +43,12 @@ export class RdbWalker {
   /** Offset in the dump of the window's first byte. */
   #base = 0;
 
-  constructor(visitor: RdbVisitor) {
+  constructor(visitor: RdbVisitor, start?: WalkStart) {
     this.#records = new RdbRecords(visitor);
+    this.#sumsAll = start === undefined;
+    if (start === undefined) return;
+    this.#records.beginAt(start.magic, start.version, start.db);
+    this.#base = start.offset;
   }
 
   get magic(): RdbMagic {
@@ -131,17 +147,17 @@ export class RdbWalker {
   #readChecksum(c: Cursor): void {
     const offset = c.offset;
     const written = c.u64le();
-    if (written !== 0n && written !== this.#crc.value) {
+    if (this.#sumsAll && written !== 0n && written !== this.#crc.value) {
       const message = "the dump's CRC-64 does not fit its bytes: they changed after they were written";
       throw new RewindError('RDB_CHECKSUM_WRONG', message, { details: { offset } });
     }
-    if (written !== 0n) this.crc = 'ok';
+    if (this.#sumsAll && written !== 0n) this.crc = 'ok';
     this.#from = c.pos;
     this.#state = 'done';
   }
 
   #sum(to: number): void {
-    this.#crc.update(this.#window, this.#from, to);
+    if (this.#sumsAll) this.#crc.update(this.#window, this.#from, to);
     this.#from = to;
   }
 }

@@ -66,6 +66,11 @@ export class PsyncSocket {
     this.#socket.write(parts.join(''));
   }
 
+  /** Sends bytes as they are; they are the socket's until they have gone out. */
+  write(bytes: Uint8Array): void {
+    this.#socket.write(bytes);
+  }
+
   /** The next bytes in the order they were sent; undefined when the server has closed the connection. */
   async chunk(): Promise<Buffer | undefined> {
     if (this.#rest) {
@@ -149,7 +154,8 @@ export class PsyncSocket {
   }
 }
 
-function dial(target: RedisTarget): net.Socket {
+/** Opens a connection, in clear, over TLS or to a unix socket; it is not yet connected. */
+export function dial(target: RedisTarget): net.Socket {
   const url = new URL(target.url);
   if (url.protocol === 'unix:') return net.connect({ path: decodeURIComponent(url.pathname) });
   const host = url.hostname.replace(/^\[|\]$/g, '');
