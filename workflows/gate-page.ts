@@ -1,8 +1,6 @@
 import type { Choice } from './gate-decision.ts';
 import type { GateShown } from './gate-shown.ts';
 
-export type { GateShown } from './gate-shown.ts';
-
 /** How a run is named in commands. */
 export interface RunNamed {
   readonly workflowId: string;
