@@ -22,11 +22,17 @@ const counted = [...flushCommands, ...deleteCommands, ...scriptCommands];
 
 /** Reads INFO and TIME. */
 export async function readCommandCounts(redis: Redis): Promise<CommandCounts> {
-  const [nowMs, ordinary, commands] = await Promise.all([redisTimeMs(redis), redis.info(), redis.info('commandstats')]);
-  return countsOf({ ...parseInfo(ordinary), ...parseInfo(commands) }, nowMs);
+  const [nowMs, ordinary, commands, clientId] = await Promise.all([
+    redisTimeMs(redis),
+    redis.info(),
+    redis.info('commandstats'),
+    redis.call('CLIENT', 'ID').then(Number, () => undefined),
+  ]);
+  return countsOf({ ...parseInfo(ordinary), ...parseInfo(commands) }, nowMs, clientId);
 }
 
-export function countsOf(info: Info, nowMs: number): CommandCounts {
+/** @param clientId of our own connection: ids are given in turn and not reset, connections are counted and reset */
+export function countsOf(info: Info, nowMs: number, clientId?: number): CommandCounts {
   const calls: Record<string, { calls: number; microseconds: number }> = {};
   for (const command of counted) {
     const stat = statOf(info, command);
