@@ -16,6 +16,26 @@ export async function readStream(redis: Redis, key: Buffer, digest: ContentDiges
   const short = await fullInfo(redis, key, 1);
   const mostPending = Math.max(1, ...groupsOf(short).map((group) => Number(group.get('pel-count'))));
   const info = mostPending === 1 ? short : await fullInfo(redis, key, mostPending);
+  feedInfo(info, digest);
+}
+
+/**
+ * Feeds a stream from what XINFO STREAM … FULL COUNT `most` answered, which has its entries in it, too. False, and
+ * nothing is fed, where that is not all of it.
+ */
+export function feedWholeStream(answer: readonly unknown[], most: number, digest: ContentDigest): boolean {
+  const info = fieldsOf(answer);
+  const groups = groupsOf(info);
+  const entries = info.get('entries') as [unknown, Buffer[]][];
+  const length = Number(info.get('length'));
+  if (length > most || entries.length !== length) return false;
+  if (groups.some((group) => Number(group.get('pel-count')) > most)) return false;
+  feedEntries(entries, digest);
+  feedInfo(info, digest);
+  return true;
+}
+
+function feedInfo(info: Fields, digest: ContentDigest): void {
   digest.streamInfo({
     length: Number(info.get('length')),
     lastId: idOf(info.get('last-generated-id')),
@@ -54,13 +74,17 @@ async function readEntries(redis: Redis, key: Buffer, digest: ContentDigest): Pr
   for (;;) {
     const answer = await redis.callBuffer('XRANGE', key, from, '+', 'COUNT', count);
     const entries = answer as [Buffer, Buffer[]][];
-    for (const [id, parts] of entries) {
-      digest.streamEntry(idOf(id), parts.length / 2);
-      for (const part of parts) digest.text(part);
-    }
+    feedEntries(entries, digest);
     if (entries.length < count) return;
     const last = idOf(entries.at(-1)![0]);
     from = last.seq === 0xffff_ffff_ffff_ffffn ? `${last.ms + 1n}-0` : `${last.ms}-${last.seq + 1n}`;
+  }
+}
+
+function feedEntries(entries: readonly [unknown, Buffer[]][], digest: ContentDigest): void {
+  for (const [id, parts] of entries) {
+    digest.streamEntry(idOf(id), parts.length / 2);
+    for (const part of parts) digest.text(part);
   }
 }
 
