@@ -1,6 +1,6 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm, unlink } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 
 /**
  * What a step is about to change, written down before it does: whoever comes after a crash reads it and puts everything
@@ -8,9 +8,10 @@ import { basename, dirname, join } from 'node:path';
  */
 export async function writeJournal(path: string, document: unknown): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.part`);
+  // One owner at a time changes what a journal speaks of; a killed one's half is written over.
+  const temporary = partOf(path);
   try {
-    const file = await open(temporary, 'wx', 0o600);
+    const file = await open(temporary, 'w', 0o600);
     try {
       await file.writeFile(`${JSON.stringify(document, null, 2)}\n`);
       await file.sync();
@@ -39,8 +40,11 @@ export async function removeJournal(path: string): Promise<void> {
   await unlink(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error;
   });
+  await rm(partOf(path), { force: true });
   await syncFolder(dirname(path)).catch(() => undefined);
 }
+
+const partOf = (path: string): string => `${path}.part`;
 
 /** A file's name for what an address or a path stands for: a digest, because these hold every character. */
 export function journalName(kind: string, subject: string): string {

@@ -82,9 +82,8 @@ async function makeUsable(dir: string): Promise<void> {
 
 /** @throws RESTORE_DIR_NOT_EMPTY */
 async function refuseForeign(dir: string, left: Marker | undefined): Promise<void> {
-  const own = new Set([marker, incoming, ...(left?.names ?? [])]);
-  const isOwnPart = (name: string) => name.startsWith(`.${marker}.`) && name.endsWith('.part');
-  const foreign = (await readdir(dir)).filter((name) => !own.has(name) && !isOwnPart(name));
+  const own = new Set([marker, `${marker}.part`, incoming, ...(left?.names ?? [])]);
+  const foreign = (await readdir(dir)).filter((name) => !own.has(name));
   if (foreign.length > 0) {
     throw notEmpty(dir, `${foreign.slice(0, 3).join(', ')}${foreign.length > 3 ? ', …' : ''}`);
   }
