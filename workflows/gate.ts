@@ -69,7 +69,10 @@ export class Gates {
 
   /** The same with Temporal's own identity of each answer, read from the history where the activity was handed in. */
   async recorded(): Promise<readonly Decision[]> {
-    return this.#readAnswers ? withIdentities(this.decisions, await this.#readAnswers()) : this.decisions;
+    const { decisions } = this;
+    if (!this.#readAnswers) return decisions;
+    // A cancelled run writes its report, too.
+    return withIdentities(decisions, await CancellationScope.nonCancellable(this.#readAnswers));
   }
 
   /**

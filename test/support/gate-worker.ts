@@ -1,46 +1,21 @@
 import { randomUUID } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
-import { ApplicationFailure } from '@temporalio/common';
-import { bundleWorkflowCode, NativeConnection, Worker } from '@temporalio/worker';
+import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { expect } from 'vitest';
 import { answersActivities } from '../../activities/answers.ts';
 import { registerSearchAttributes } from '../../workers/register-search-attributes.ts';
 import type { Progress } from '../../workflows/run-story.ts';
-import type { GatedInput, GatedResult, GateTestActivities, ParkedInput, ParkedResult } from './gate-workflows.ts';
+import { gateTestActivities } from './gate-activities.ts';
+import type { GatedInput, GatedResult, ParkedInput, ParkedResult } from './gate-workflows.ts';
 import { type TemporaryFolder, temporaryFolder } from './temporary-folder.ts';
 
 export const gateWorkflows = fileURLToPath(new URL('./gate-workflows.ts', import.meta.url));
 
-/** What the steps of the test workflows do; a file says it. */
-export const gateTestActivities: GateTestActivities = {
-  lookAgain: async (file) => readSaid(file),
-  doStep: async (input) => {
-    await readSaid(input.file);
-    return input;
-  },
-};
-
-interface Said {
-  readonly fail?: { readonly code: string; readonly message: string; readonly next?: string };
-}
-
-async function readSaid<T>(file: string): Promise<T | undefined> {
-  const text = await readFile(file, 'utf8');
-  if (text === '') return undefined;
-  const { fail, ...rest } = JSON.parse(text) as Said;
-  if (fail) {
-    throw ApplicationFailure.create({
-      type: fail.code,
-      message: fail.message,
-      details: [{ next: fail.next }],
-      nonRetryable: true,
-    });
-  }
-  return rest as T;
-}
+/** Steps that fail are what these tests are about: only errors of the worker itself are worth a line. */
+Runtime.install({ logger: new DefaultLogger('ERROR') });
 
 /** A worker of the workflows that wait, in this process, on a task queue of its own. */
 export interface GateWorker {

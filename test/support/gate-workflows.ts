@@ -28,7 +28,7 @@ export interface GatedInput {
   readonly hold?: boolean;
   /** A second gate of this name after the first. */
   readonly second?: string;
-  readonly look?: { readonly file: string; readonly everyMs: number };
+  readonly look?: { readonly file: string; readonly everyMs: number; readonly queue?: string };
   readonly remindEveryMs?: number;
 }
 
@@ -50,6 +50,7 @@ export async function gatedRun(input: GatedInput): Promise<GatedResult> {
     go = true;
   });
   const answers: GateAnswer[] = [];
+  const lookAt = proxyActivities<GateTestActivities>({ ...failing, taskQueue: input.look?.queue }).lookAgain;
   const { look, choices = [], plan = { keys: 1 } } = input;
   try {
     await condition(() => go);
@@ -63,7 +64,7 @@ export async function gatedRun(input: GatedInput): Promise<GatedResult> {
           choices,
           default: input.default,
           plan,
-          ...(look ? { refresh: () => lookAgain(look.file), refreshEveryMs: look.everyMs } : {}),
+          ...(look ? { refresh: () => lookAt(look.file), refreshEveryMs: look.everyMs } : {}),
           ...(input.remindEveryMs ? { reminders: { everyMs: input.remindEveryMs } } : {}),
         }),
       );
@@ -78,7 +79,8 @@ export async function gatedRun(input: GatedInput): Promise<GatedResult> {
   }
 }
 
-const { lookAgain, doStep } = proxyActivities<GateTestActivities>({ ...quick, retry: { maximumAttempts: 2 } });
+const failing = { ...quick, retry: { maximumAttempts: 2 } };
+const { doStep } = proxyActivities<GateTestActivities>(failing);
 
 export interface ParkedInput {
   readonly instance: string;
