@@ -105,7 +105,10 @@ function propose(facts: CrashFacts, choices: readonly CrashChoice[]): CrashChoic
     return goodLocal && gain > GAIN_SECONDS ? goodLocal : promote;
   }
   if (promote) return undefined;
-  return goodLocal ?? of('backup')[0] ?? of('other-instance')[0] ?? of('start-empty')[0];
+  const others = of('other-instance');
+  // Which of several takes the data is for a person to say.
+  const other = others.length === 1 ? others[0] : undefined;
+  return goodLocal ?? of('backup')[0] ?? other ?? of('start-empty')[0];
 }
 
 function findingsOf(facts: CrashFacts, local: LocalVerdict | undefined): string[] {

@@ -37,27 +37,32 @@ const step = z.object({
   detail: sentence.optional(),
 });
 
-/** Who answered a gate. */
+/** Who answered a gate or a parked step. */
 const answer = z.object({
+  kind: word,
+  /** False: it was refused (no gate was open, its plan was stale, …). */
+  accepted: z.boolean(),
   /** As they say themselves: a claim. */
-  approver: word,
+  approver: word.optional(),
   /** As Temporal recorded it beside the answer. */
-  identity: word.optional(),
+  identity: z.string().max(1_024).optional(),
   choice: word.optional(),
   reason: sentence.optional(),
-  at: time,
+  /** False: the answer named no plan, and was counted for the one that was open. */
+  planNamed: z.boolean().optional(),
+  eventId: z.string().max(64).optional(),
 });
 
+/** One thing that happened at a gate, in the form in which a run records it. */
 const decision = z.object({
-  gate: word,
+  at: time,
+  /** shown, answered, approved, rejected, timed-out, reminded, parked, retried, skipped, aborted, … */
+  what: word,
+  gate: word.optional(),
   /** Digest of the plan that was shown. */
   plan: z.string().max(128).optional(),
-  outcome: z.enum(['approved', 'rejected', 'timed-out', 'cancelled', 'retried', 'skipped', 'aborted']),
-  choice: word.optional(),
-  /** The choice in words, with what it loses. */
-  text: sentence.optional(),
-  answers: z.array(answer).max(100),
-  at: time,
+  message: sentence,
+  answer: answer.optional(),
 });
 
 const comparison = z.object({
@@ -106,7 +111,7 @@ export const incidentReportSchema = z.object({
     lost: sentences,
     unknown: sentences,
   }),
-  decisions: z.array(decision).max(100),
+  decisions: z.array(decision).max(500),
   figures: z.object({
     keysRestored: count.optional(),
     keysKept: count.optional(),

@@ -54,18 +54,23 @@ function lossLines({ loss }: IncidentReport): string[] {
   ];
 }
 
+/** Each event of the gates, and below it who answered, as they say and as Temporal says. */
 function decisionLines({ decisions }: IncidentReport): string[] {
-  return decisions.flatMap(({ gate, outcome, choice, text, plan, answers, at }) => [
+  return decisions.flatMap(({ at, what, gate, plan, message, answer }) => [
     bullet(
-      `At ${timeWords(at)} the gate “${gate}” was ${outcome}${choice ? ` with the choice ${choice}` : ''}.${text ? ` ${text}` : ''}${plan ? ` (Plan ${plan.slice(0, 16)}.)` : ''}`,
+      `${timeWords(at)}${gate ? ` gate “${gate}”` : ''}: ${what}. ${message}${plan ? ` (Plan ${plan.slice(0, 12)}.)` : ''}`,
     ),
-    ...answers.map(({ approver, identity, choice: own, reason, at: answeredAt }) =>
-      bullet(
-        `${approver}${identity ? ` (as Temporal saw it: ${identity})` : ''} answered at ${timeWords(answeredAt)}${own && own !== choice ? ` for ${own}` : ''}${reason ? `: ${reason}` : '.'}`,
-        1,
-      ),
-    ),
+    ...(answer ? [bullet(answerWords(answer), 1)] : []),
   ]);
+}
+
+type Answer = NonNullable<IncidentReport['decisions'][number]['answer']>;
+
+function answerWords({ kind, accepted, approver, identity, choice, reason, planNamed }: Answer): string {
+  const who = `${approver ? `${approver}, by their own word` : 'Somebody who named nobody'}${identity ? `; ${identity} as Temporal saw it` : ''}`;
+  const what = `${kind}${choice ? ` with the choice ${choice}` : ''}${accepted ? '' : ', which was refused'}`;
+  const unnamed = planNamed === false ? ' The answer named no plan: it counted for the one that was open.' : '';
+  return `${who}: ${what}.${reason ? ` Reason: ${reason}` : ''}${unnamed}`;
 }
 
 function stepLines({ steps }: IncidentReport): string[] {
