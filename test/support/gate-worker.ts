@@ -3,7 +3,14 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
-import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import {
+  bundleWorkflowCode,
+  DefaultLogger,
+  NativeConnection,
+  Runtime,
+  Worker,
+  type WorkflowBundle,
+} from '@temporalio/worker';
 import { expect } from 'vitest';
 import { answersActivities } from '../../activities/answers.ts';
 import { registerSearchAttributes } from '../../workers/register-search-attributes.ts';
@@ -29,7 +36,10 @@ export interface GateWorker {
   stop(): Promise<void>;
 }
 
-export async function startGateWorker(temporal: { address: string; namespace: string }): Promise<GateWorker> {
+export async function startGateWorker(
+  temporal: { address: string; namespace: string },
+  bundle?: WorkflowBundle,
+): Promise<GateWorker> {
   const folder: TemporaryFolder = await temporaryFolder('gates');
   const taskQueue = `gates-${randomUUID()}`;
   const connection = await Connection.connect({ address: temporal.address });
@@ -40,7 +50,7 @@ export async function startGateWorker(temporal: { address: string; namespace: st
     connection: native,
     namespace: temporal.namespace,
     taskQueue,
-    workflowBundle: await bundleWorkflowCode({ workflowsPath: gateWorkflows }),
+    workflowBundle: bundle ?? (await bundleWorkflowCode({ workflowsPath: gateWorkflows })),
     activities: { ...gateTestActivities, ...answersActivities(client) },
   });
   const running = worker.run();
