@@ -107,7 +107,7 @@ async function leftByRoles(deployment: Deployment): Promise<string[]> {
 async function filesOfRoles(deployment: Deployment): Promise<string[]> {
   const below = async (folder: string) =>
     (await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []))
-      .filter((entry) => entry.name !== 'redis-rewind-host')
+      .filter((entry) => entry.name !== 'redis-rewind-fork-turn')
       .map((entry) => join(entry.parentPath, entry.name));
   return [
     ...(await below(join(deployment.home('sandbox'), 'sandbox', 'proofs'))),
