@@ -8,6 +8,7 @@ import { endWithParent } from '../../process/parent-watch.ts';
 import { benchLatency } from './latency.ts';
 import { benchMemory } from './memory.ts';
 import { benchProof } from './proof.ts';
+import { benchPutKeys } from './put-keys.ts';
 import { benchReading } from './reading.ts';
 import { Stage } from './stage.ts';
 import { benchStore } from './store.ts';
@@ -20,6 +21,7 @@ const benchmarks: Readonly<Record<string, (stage: Stage, rounds: number) => Prom
   backup: benchWholeBackup,
   latency: benchLatency,
   memory: benchMemory,
+  'put-keys': benchPutKeys,
 };
 
 const usage = `usage: npm run bench [-- NAME… --keys N --rounds N]   NAME: ${Object.keys(benchmarks).join(', ')}`;
