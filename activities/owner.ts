@@ -4,6 +4,7 @@ import { WorkflowNotFoundError } from '@temporalio/client';
 export interface Owner {
   readonly workflowId: string;
   readonly runId: string;
+  readonly type: string;
   readonly running: boolean;
 }
 
@@ -17,7 +18,8 @@ export function ownerActivities(client: Client) {
         const parent = lock.raw.workflowExecutionInfo?.parentExecution;
         if (!parent?.workflowId) return undefined;
         const owner = await client.workflow.getHandle(parent.workflowId, parent.runId ?? undefined).describe();
-        return { workflowId: owner.workflowId, runId: owner.runId, running: owner.status.name === 'RUNNING' };
+        const { workflowId, runId, type, status } = owner;
+        return { workflowId, runId, type, running: status.name === 'RUNNING' };
       } catch (error) {
         if (error instanceof WorkflowNotFoundError) return undefined;
         throw error;

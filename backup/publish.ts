@@ -40,7 +40,7 @@ export async function publishBackup(context: InstanceContext, request: PublishRe
   const checks = [...dump.checks, ...proof.checks];
   const keys = dump.facts.walked ? dump.facts.keys : proof.load?.keysLoaded;
   const verdict = judge(checks, keys, previous?.keys, context.policy.backup.flagBelow);
-  const manifest = { ...manifestOf(request, checks), ...verdict };
+  const manifest = { ...manifestOf(request, checks), ...verdict, flagged: flagOf(subject, verdict.flagged) };
   const {
     id,
     time,
@@ -54,6 +54,13 @@ export async function publishBackup(context: InstanceContext, request: PublishRe
     ? quarantine(context.repository, manifest)
     : publishManifest(context.repository, manifest));
   return { id, time, tier, sizeBytes, keys: total, state, reason, flagged };
+}
+
+/** Taken in the middle of an incident it is no backup that a restore should choose by itself. */
+function flagOf({ incident }: BackupSubject, flagged: string | undefined): string | undefined {
+  if (incident === undefined) return flagged;
+  const taken = `taken while ${incident} was open: it shows the incident`;
+  return flagged === undefined ? taken : `${flagged}; ${taken}`;
 }
 
 function manifestOf(

@@ -7,4 +7,6 @@ export interface BackupSubject {
   readonly policyDigest: string;
   readonly backupId: string;
   readonly tier: Tier;
+  /** Id of the runbook that is open meanwhile: what is live may be the incident's, and the backup says so. */
+  readonly incident?: string;
 }

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { WorkflowHandle } from '@temporalio/client';
 import { defaultPayloadConverter, fromPayloadsAtIndex } from '@temporalio/common';
 import type { Heartbeat } from '../activities/step.ts';
+import type { GateShown } from '../workflows/gate-shown.ts';
 import type { Progress } from '../workflows/run-story.ts';
 import type { ProgressView } from './progress-view.ts';
 
@@ -11,13 +12,16 @@ const POLL_MS = 500;
 /**
  * Follows a run to its end: the phase from the query `progress`, live figures from the running step's heartbeat.
  *
+ * @param onGate called once for each plan that a person is asked about
  * @throws what the workflow failed with
  */
 export async function followRun<Result>(
   handle: WorkflowHandle,
   view: ProgressView,
   signal: AbortSignal,
+  onGate: (gate: GateShown) => void = () => undefined,
 ): Promise<Result> {
+  let shown: string | undefined;
   let over = false;
   const result = (handle.result() as Promise<Result>).finally(() => {
     over = true;
@@ -28,6 +32,8 @@ export async function followRun<Result>(
     signal.throwIfAborted();
     const progress = await handle.query<Progress>('progress').catch(() => undefined);
     if (over) break;
+    if (progress?.gate && progress.gate.plan !== shown) onGate(progress.gate);
+    shown = progress?.gate?.plan;
     if (progress) view.show({ ...progress, ...(await liveFigures(handle).catch(() => undefined)) });
     await Promise.race([sleep(POLL_MS, undefined, { ref: false }), result.catch(() => undefined)]);
   }

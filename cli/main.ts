@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
-import { Command, CommanderError, Option } from 'commander';
+import { Argument, Command, CommanderError, Option } from 'commander';
 import { type ExitCode, type Output, outputTo } from './output.ts';
 
 /** What every command is handed: where it runs, and how it answers. */
@@ -142,6 +142,33 @@ program
   .argument('<name>', 'instance')
   .argument('<backup>', 'its id')
   .action(runs(async () => (await import('./verify.ts')).verify));
+
+program
+  .command('restore')
+  .description('bring a backup back: into a sandbox, a folder, the live server or another instance')
+  .argument('<name>', 'instance')
+  .option('--to <what>', 'latest, or the id of a backup (default: latest)')
+  .option('--into <where>', 'sandbox, live, instance:NAME, or an absolute folder (default: sandbox)')
+  .option('--on-conflict <rule>', 'keep-live, take-backup or replace-all (default: keep-live)')
+  .option('--match <pattern>', 'only keys whose names match, as of KEYS')
+  .option('--db <number>', 'only keys of this database')
+  .option('--ttl <rule>', 'keep, shift (later by the age of the backup) or drop (default: keep)')
+  .option('--compare <when>', 'after, or full-before-unfence (default: after)')
+  .option('--dry-run', 'show what would be done, and do nothing')
+  .option('--without-temporal', 'run the same steps here, when Temporal is down')
+  .option('-y, --yes', 'with --without-temporal: do not ask')
+  .action(runs(async () => (await import('./restore.ts')).restore));
+
+program
+  .command('runbook')
+  .description('start an incident runbook, or follow the one that runs')
+  .addArgument(new Argument('<kind>', 'which').choices(['node-crash', 'data-corruption', 'accidental-flush']))
+  .argument('<name>', 'instance')
+  .option('--to <what>', 'accidental-flush: before-flush, latest, or the id of a backup')
+  .option('--no-fence', 'accidental-flush: leave writing to everybody meanwhile')
+  .option('--on-conflict <rule>', 'accidental-flush: keep-live or take-backup, as the default at the gate')
+  .option('--into <where>', 'node-crash: instance:NAME where the host is lost')
+  .action(runs(async () => (await import('./runbook.ts')).runbook));
 
 interruptedBy('SIGINT', 'interrupted');
 interruptedBy('SIGTERM', 'terminated');

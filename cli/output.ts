@@ -23,13 +23,23 @@ export function outputTo(json: boolean, stdout: NodeJS.WritableStream, stderr: N
       const shown = asShown(error);
       if (json) stdout.write(`${JSON.stringify({ error: shown })}\n`);
       stderr.write(`${shown.code}: ${shown.message}\n  safe: ${shown.safe}\n  next: ${shown.next}\n`);
+      if (notApproved.has(shown.code)) return 4;
       return shown.code.startsWith('CONFIG_') || wrongUsage.has(shown.code) ? 2 : 1;
     },
   };
 }
 
 /** What a person mends in what they typed, or in the configuration and what it names. */
-const wrongUsage = new Set(['USAGE', 'INSTANCE_UNKNOWN', 'INSTANCE_NOT_REACHED', 'SECRET_MISSING']);
+const wrongUsage = new Set([
+  'USAGE',
+  'INSTANCE_UNKNOWN',
+  'INSTANCE_NOT_REACHED',
+  'SECRET_MISSING',
+  'RESTORE_INPUT_INVALID',
+]);
+
+/** What a person, or the lack of one, decided at a gate. */
+const notApproved = new Set(['GATE_REJECTED', 'GATE_TIMED_OUT', 'ABORTED']);
 
 interface ShownError {
   readonly code: string;

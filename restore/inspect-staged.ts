@@ -18,7 +18,7 @@ export async function inspectStaged(
   path: string,
   wanted: { readonly selection: KeySelection; readonly ttl: TtlMode; readonly shiftMs: number; readonly nowMs: number },
   io: StepIO,
-): Promise<StagedFacts> {
+): Promise<Omit<StagedFacts, 'cannotSay'>> {
   const tally = new StagedTally(await KeySelector.open(wanted.selection), (expireAtMs) => {
     const at = expiryToPut(expireAtMs, wanted.ttl, wanted.shiftMs);
     return at >= 0 && at <= wanted.nowMs;
@@ -73,7 +73,7 @@ class StagedTally implements RdbVisitor {
     if (!isDecoded(entry.type) && entry.type !== 'module') this.undecodable.add(entry.type);
   }
 
-  facts(): StagedFacts {
+  facts(): Omit<StagedFacts, 'cannotSay'> {
     return {
       selected: { keys: this.#keys, expired: this.#expired },
       largestValueBytes: this.#largestValueBytes,

@@ -52,8 +52,6 @@ export interface PlanInputs {
   readonly staged?: StagedFacts;
   /** Absent where there is no server yet: a folder, a sandbox. */
   readonly target?: TargetFacts;
-  /** What commands cannot say to this target, where that way has to be gone. */
-  readonly cannotSay?: readonly string[];
 }
 
 /** Decides how a restore is done, or why it is not. Pure: the same inputs give the same plan, and the same digest. */
@@ -128,7 +126,7 @@ function chooseWay({ request, point, staged, target }: PlanInputs): { way: Resto
 }
 
 function refusalsOf(inputs: PlanInputs, way: RestoreWay): string[] {
-  const { request, point, staged, target, cannotSay = [] } = inputs;
+  const { request, point, staged, target } = inputs;
   if (!target) return [];
   const { mode, role, failover } = target;
   const refusals: (string | false | undefined)[] = [
@@ -141,7 +139,7 @@ function refusalsOf(inputs: PlanInputs, way: RestoreWay): string[] {
       target.identity === 'refuse' &&
       `${target.address} is not the ${request.instance} whose backups these are; after you have looked: rewind adopt ${request.instance}`,
     ...memoryRefusals(inputs, way),
-    ...(way === 'commands' ? cannotSay : []),
+    ...(way === 'commands' ? (staged?.cannotSay ?? []) : []),
   ];
   if (way === 'slices' || way === 'as-primary') {
     const missing = point.modules.filter((name) => !target.modules.some((loaded) => sameModule(name, loaded)));

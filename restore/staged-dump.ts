@@ -1,33 +1,37 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { RewindError } from '../errors/rewind-error.ts';
 import type { StepIO } from '../process/step-io.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { RestorePoint } from './restore-point.ts';
 
-/** Where a role keeps the dumps that it restores from; they go when the restore has ended. */
-const stagedFolder = (home: string): string => join(home, 'staged');
+/** What restores have on this machine's disk: a folder each. */
+const restoresFolder = (home: string): string => join(home, 'restores');
 
-export const stagedDumpPath = (home: string, backupId: string): string =>
-  join(stagedFolder(home), backupId, 'dump.rdb');
+/** What one restore has on this machine's disk while it works. */
+export const restoreFolder = (home: string, restoreId: string): string => join(restoresFolder(home), restoreId);
+
+/** A folder that nobody has touched for so long is of a restore that was terminated, in milliseconds. */
+const FORGOTTEN_MS = 30 * 86_400_000;
 
 /**
  * Brings a backup's dump onto this machine's disk and compares its SHA-256, so that the work itself reads from a disk and
  * not across a network that may break in the middle. What is there already is read once more, not fetched: done twice it
  * is the same, and an agent that moved to another machine fetches it there.
  *
+ * @param folder of the restore
  * @throws DISK_FULL; STAGED_DUMP_DIFFERS when the store gives other bytes than were saved
  */
 export async function stageDump(
   repository: Repository,
-  home: string,
+  folder: string,
   point: Pick<RestorePoint, 'id' | 'dumpKey' | 'sizeBytes' | 'sha256'>,
   io: StepIO,
 ): Promise<string> {
-  const path = stagedDumpPath(home, point.id);
+  const path = join(folder, 'dump.rdb');
   const there = await stat(path).catch(() => undefined);
   if (
     there?.size === point.sizeBytes &&
@@ -35,9 +39,10 @@ export async function stageDump(
   ) {
     return path;
   }
-  const folder = dirname(path);
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  for (const name of await readdir(folder)) await rm(join(folder, name), { force: true, recursive: true });
+  for (const name of await readdir(folder)) {
+    if (name.endsWith('.part')) await rm(join(folder, name), { force: true });
+  }
   const disk = await statfs(folder);
   const free = disk.bavail * disk.bsize;
   if (free < point.sizeBytes) {
@@ -74,9 +79,15 @@ export async function stageDump(
   }
 }
 
-/** Removes what a restore had on this machine's disk. */
-export async function removeStaged(home: string, backupId: string): Promise<void> {
-  await rm(dirname(stagedDumpPath(home, backupId)), { recursive: true, force: true });
+/** Removes what a restore had on this machine's disk, and what restores left that nobody went on with. */
+export async function removeRestoreFolders(home: string, restoreId: string): Promise<void> {
+  await rm(restoreFolder(home, restoreId), { recursive: true, force: true });
+  for (const entry of await readdir(restoresFolder(home), { withFileTypes: true }).catch(() => [])) {
+    const path = join(restoresFolder(home), entry.name);
+    const touched = (await stat(path).catch(() => undefined))?.mtimeMs ?? Date.now();
+    // Journals of what was changed in a server lie here, too: as files, and they are not to be forgotten.
+    if (entry.isDirectory() && Date.now() - touched > FORGOTTEN_MS) await rm(path, { recursive: true, force: true });
+  }
 }
 
 async function digestOf(stream: AsyncIterable<Uint8Array>, io: StepIO, total: number): Promise<string> {

@@ -8,4 +8,6 @@ export interface StagedFacts {
   readonly usedMemoryBytes: number;
   /** Kinds of values whose bytes cannot be sliced out. */
   readonly undecodable: readonly string[];
+  /** What commands cannot say to the target, where it cannot load this dump and that way has to be gone. */
+  readonly cannotSay: readonly string[];
 }

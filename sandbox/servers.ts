@@ -52,6 +52,21 @@ export function chooseServer(servers: readonly SandboxServer[], dump: DumpOrigin
     .sort((a, b) => compareMinor(a.version, b.version))[0];
 }
 
+/**
+ * As `chooseServer`, for who cannot go on without one.
+ *
+ * @throws SANDBOX_NO_SERVER naming what is needed
+ */
+export function serverFor(
+  servers: readonly SandboxServer[],
+  { server }: { readonly server: { readonly name: 'redis' | 'valkey'; readonly version: string } },
+): SandboxServer {
+  const found = chooseServer(servers, { serverName: server.name, serverVersion: server.version });
+  if (found) return found;
+  const wanted = `${server.name} ${server.version} or newer`;
+  throw new RewindError('SANDBOX_NO_SERVER', `The sandbox has no server that loads this dump: it needs ${wanted}.`);
+}
+
 /** Patch releases never change the dump's format, so `major.minor` decides. */
 function compareMinor(a: string, b: string): number {
   const [majorA = 0, minorA = 0] = a.split('.').map(Number);

@@ -1,6 +1,11 @@
 import { Worker } from '@temporalio/worker';
 import { probeActivities, viewActivities } from '../activities/check.ts';
+import { compareActivities } from '../activities/compare.ts';
 import { dumpActivities } from '../activities/dump.ts';
+import { fenceActivities, unfenceActivities } from '../activities/fence.ts';
+import { evidenceActivities } from '../activities/incident.ts';
+import { restoreActivities } from '../activities/restore.ts';
+import { placeFilesActivities } from '../activities/restored-files.ts';
 import { saveActivities } from '../activities/save.ts';
 import { openOnce } from '../repository/open.ts';
 import { openInstance } from './instance-context.ts';
@@ -16,6 +21,12 @@ export async function hostWorker(settings: RoleSettings, instance: string): Prom
       ...saveActivities(contextOf),
       ...dumpActivities(contextOf),
       ...viewActivities(contextOf),
+      ...restoreActivities(contextOf),
+      ...compareActivities(contextOf),
+      ...placeFilesActivities(contextOf),
+      ...fenceActivities(contextOf),
+      ...unfenceActivities(contextOf),
+      ...evidenceActivities(contextOf),
       ...probeActivities(openOnce(settings.config.repository)),
     },
   });

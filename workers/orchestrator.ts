@@ -1,10 +1,17 @@
 import type { Client } from '@temporalio/client';
 import { Worker } from '@temporalio/worker';
+import { answersActivities } from '../activities/answers.ts';
 import { catalogueActivities } from '../activities/catalogue.ts';
 import { describePolicyActivity, probeActivities, viewActivities } from '../activities/check.ts';
+import { compareActivities } from '../activities/compare.ts';
 import { dumpActivities } from '../activities/dump.ts';
+import { fenceActivities, unfenceActivities } from '../activities/fence.ts';
+import { evidenceActivities, reportActivities } from '../activities/incident.ts';
 import { ownerActivities } from '../activities/owner.ts';
 import { policyActivities } from '../activities/policy.ts';
+import { restoreActivities } from '../activities/restore.ts';
+import { restorePointActivities } from '../activities/restore-point.ts';
+import { placeFilesActivities } from '../activities/restored-files.ts';
 import { saveActivities } from '../activities/save.ts';
 import { openOnce } from '../repository/open.ts';
 import { openInstance } from './instance-context.ts';
@@ -27,6 +34,15 @@ export async function orchestratorWorker(settings: RoleSettings, client: Client)
       ...dumpActivities(contextOf),
       ...describePolicyActivity(settings.config),
       ...viewActivities(contextOf),
+      ...answersActivities(client),
+      ...restorePointActivities(withoutLogin),
+      ...reportActivities(withoutLogin),
+      ...restoreActivities(contextOf),
+      ...compareActivities(contextOf),
+      ...placeFilesActivities(contextOf),
+      ...fenceActivities(contextOf),
+      ...unfenceActivities(contextOf),
+      ...evidenceActivities(contextOf),
       ...probeActivities(openOnce(settings.config.repository)),
     },
   });

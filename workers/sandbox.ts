@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { Worker } from '@temporalio/worker';
 import { probeActivities, sandboxActivities } from '../activities/check.ts';
 import { proofActivities } from '../activities/proof.ts';
+import { startSandboxActivities } from '../activities/restored-files.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { foundPart } from '../process/found-parts.ts';
 import { openRepository } from '../repository/open.ts';
@@ -24,6 +25,7 @@ export async function sandboxWorker(settings: RoleSettings): Promise<Worker> {
     maxConcurrentActivityTaskExecutions: 1,
     activities: {
       ...proofActivities(repository, proof),
+      ...startSandboxActivities(repository, settings.home, proof),
       ...sandboxActivities(proof),
       ...probeActivities(async () => repository),
     },

@@ -22,3 +22,9 @@ export function contradicted(backup: { readonly id: string; readonly reason?: st
     message: `${backup.id}: ${backup.reason}`,
   });
 }
+
+/** Lets a plan through that can be carried out. @throws RESTORE_REFUSED with every reason why it cannot */
+export function refuseOrGo<T extends { readonly refusals: readonly string[] }>(plan: T): T {
+  if (plan.refusals.length === 0) return plan;
+  throw ApplicationFailure.create({ type: 'RESTORE_REFUSED', nonRetryable: true, message: plan.refusals.join(' ') });
+}

@@ -1,4 +1,6 @@
 export { checkInstance } from './check-instance.ts';
 export { instanceOwner } from './instance-owner.ts';
+export { recoverAccidentalFlush } from './recover-accidental-flush.ts';
+export { restoreToPoint } from './restore-to-point.ts';
 export { scheduledBackup } from './scheduled-backup.ts';
 export { verifyBackup } from './verify-backup.ts';

@@ -74,10 +74,31 @@ export async function ownInstance(instance: string): Promise<Ownership> {
           type: 'INSTANCE_BUSY',
           nonRetryable: true,
           message: `${instance} is owned by the workflow ${owner.workflowId}, which is running; this one changed nothing.`,
+          details: [{ owner: owner.workflowId, ownerType: owner.type }],
         });
       }
       if (attempt === TRIES) throw error;
       await sleep('1s');
     }
+  }
+}
+
+/** Runbooks that stand still for a person, for hours if need be: backups go on beside them, and say so. */
+const INCIDENTS = new Set(['recoverNodeCrash', 'recoverDataCorruption', 'recoverAccidentalFlush', 'restoreToPoint']);
+
+/**
+ * As `ownInstance`, for a backup: where a runbook owns the instance it is taken all the same, without ownership, and
+ * `incident` names that runbook.
+ *
+ * @throws ApplicationFailure INSTANCE_BUSY where another backup owns it
+ */
+export async function ownBesideIncident(instance: string): Promise<{ owner?: Ownership; incident?: string }> {
+  try {
+    return { owner: await ownInstance(instance) };
+  } catch (error) {
+    if (!(error instanceof ApplicationFailure) || error.type !== 'INSTANCE_BUSY') throw error;
+    const [busy] = (error.details ?? []) as { owner: string; ownerType: string }[];
+    if (!busy || !INCIDENTS.has(busy.ownerType)) throw error;
+    return { incident: busy.owner };
   }
 }

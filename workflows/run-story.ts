@@ -15,6 +15,12 @@ export interface Progress {
   readonly parked?: readonly GateShown[];
 }
 
+/** A step of a run and when it was begun, ISO 8601. */
+export interface StepTaken {
+  readonly name: string;
+  readonly startedAt: string;
+}
+
 /** That a run waits for a person: what it shows, and the phase that it is found by meanwhile. */
 export interface Waiting extends Pick<Progress, 'gate' | 'parked'> {
   readonly phase: 'waiting-for-approval' | 'parked';
@@ -28,6 +34,7 @@ export const progressQuery = defineQuery<Progress>('progress');
 export class RunStory {
   readonly #title: string;
   readonly #lines: string[] = [];
+  readonly #steps: StepTaken[] = [];
   #progress: Progress = { phase: 'starting', step: 'readPolicy' };
   #waiting?: Waiting;
 
@@ -55,7 +62,18 @@ export class RunStory {
     this.#show();
   }
 
+  /** What was done so far, in its order; of the last one it is not known here whether it has ended. */
+  get steps(): readonly StepTaken[] {
+    return this.#steps;
+  }
+
+  /** Every sentence that was told. */
+  get told(): readonly string[] {
+    return this.#lines;
+  }
+
   step(step: string): void {
+    this.#steps.push({ name: step, startedAt: new Date().toISOString() });
     this.#progress = { phase: this.#progress.phase, step };
     this.#show(`… ${step}`);
   }
@@ -63,7 +81,7 @@ export class RunStory {
   /** A sentence with the figures of a finished step. */
   tell(sentence: string, figures: Pick<Progress, 'done' | 'total' | 'unit'> = {}): void {
     this.#progress = { ...this.#progress, ...figures };
-    this.#lines.push(`- ${sentence}`);
+    this.#lines.push(sentence);
     this.#show();
   }
 
@@ -86,7 +104,7 @@ export class RunStory {
         `**${this.#title}: ${this.#shownPhase}**`,
         '',
         ...(this.#waiting ? [this.#waiting.page, ''] : []),
-        ...this.#lines,
+        ...this.#lines.map((line) => `- ${line}`),
         ...(now ? [now] : []),
       ].join('\n'),
     );

@@ -3,7 +3,7 @@ import type { PublishedBackup } from '../backup/publish.ts';
 import type { Tier } from '../policy/tier.ts';
 import { backUp } from './backup-run.ts';
 import { readPolicy } from './backup-steps.ts';
-import { ownInstance } from './instance-owner.ts';
+import { ownBesideIncident } from './instance-owner.ts';
 import { RunStory } from './run-story.ts';
 
 export interface ScheduledBackupInput {
@@ -27,11 +27,12 @@ export async function scheduledBackup(input: ScheduledBackupInput): Promise<Sche
     startedAt: workflowInfo().startTime.toISOString(),
     nonce: uuid4(),
   });
-  const owner = await ownInstance(input.instance);
+  const { owner, incident } = await ownBesideIncident(input.instance);
+  if (incident) story.tell(`${incident} is open: this backup is taken beside it, and flagged`);
   try {
-    const subject = { instance: input.instance, policyDigest: policy.digest, backupId, tier };
+    const subject = { instance: input.instance, policyDigest: policy.digest, backupId, tier, incident };
     return { instance: input.instance, backup: await backUp(policy, subject, story) };
   } finally {
-    await CancellationScope.nonCancellable(() => owner.release());
+    await CancellationScope.nonCancellable(async () => owner?.release());
   }
 }

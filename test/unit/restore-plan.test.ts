@@ -47,6 +47,7 @@ const staged: NonNullable<PlanInputs['staged']> = {
   largestKeyOffset: 9,
   usedMemoryBytes: 900e6,
   undecodable: [],
+  cannotSay: [],
 };
 const plan = (input: object, more: Partial<PlanInputs> = {}) =>
   planRestore({
@@ -89,7 +90,8 @@ describe('the way that is chosen', () => {
   test('an older server, or the other fork, is told in commands, or the plan says what it cannot be told', () => {
     const older = { ...target, server: { name: 'redis', version: '6.2.14', runId: 'r' } } as const;
     expect(plan({}, { target: older })).toMatchObject({ way: 'commands', refusals: [] });
-    expect(plan({}, { target: older, cannotSay: ['2 libraries cannot be loaded.'] }).refusals).toEqual([
+    const unsaid = { ...staged, cannotSay: ['2 libraries cannot be loaded.'] };
+    expect(plan({}, { target: older, staged: unsaid }).refusals).toEqual([
       '2 libraries cannot be loaded.',
     ]);
   });

@@ -1,0 +1,74 @@
+import type { InstanceContext } from '../backup/instance-context.ts';
+import { RewindError } from '../errors/rewind-error.ts';
+import { type FenceReport, fenceWrites } from '../fence/fence-writes.ts';
+import { type UnfenceReport, unfenceWrites } from '../fence/unfence-writes.ts';
+import { watchFence } from '../fence/watch-fence.ts';
+import { runStep } from './step.ts';
+
+export interface FenceSubject {
+  readonly instance: string;
+  readonly policyDigest: string;
+  readonly fenceId: string;
+  /** The run that holds the fence. */
+  readonly workflowId: string;
+}
+
+export interface FenceWatched {
+  /** Users that had to be fenced again, or that were made meanwhile. */
+  readonly fencedLater: readonly string[];
+  readonly restarts: number;
+}
+
+/** Taking writing from everybody but the product, and giving it back. They run beside Redis. */
+export function fenceActivities(contextOf: (subject: FenceSubject) => Promise<InstanceContext>) {
+  const order = ({ repository, home }: InstanceContext, { instance, fenceId, workflowId }: FenceSubject) => ({
+    repository,
+    instance,
+    fenceId,
+    home,
+    owner: { workflowId },
+  });
+  return {
+    fenceWrites: (subject: FenceSubject): Promise<FenceReport> =>
+      runStep(async (io) => {
+        const context = await contextOf(subject);
+        return fenceWrites(context.target, order(context, subject), io);
+      }),
+
+    /**
+     * Looks every second who may write, until the fence is undone. It is cancelled by the run; where the run was
+     * terminated it ends here, and the fence stays: failing safe, and said.
+     */
+    watchFence: (subject: FenceSubject): Promise<FenceWatched> =>
+      runStep(async (io) => {
+        const context = await contextOf(subject);
+        const { endedBy, ...watched } = await watchFence(context.target, order(context, subject), io);
+        if (endedBy === 'signal') io.signal.throwIfAborted();
+        return watched;
+      }),
+
+    unfenceWrites: (subject: FenceSubject): Promise<UnfenceReport | undefined> =>
+      runStep(async (io) => {
+        const context = await contextOf(subject);
+        return unfenceWrites(context.target, order(context, subject), io);
+      }),
+  };
+}
+
+/** Undoing whatever fence is open, for `rewind unfence`: there is no run that holds it any more. */
+export function unfenceActivities(
+  contextOf: (subject: Pick<FenceSubject, 'instance' | 'policyDigest'>) => Promise<InstanceContext>,
+) {
+  return {
+    unfenceOpen: (subject: Pick<FenceSubject, 'instance' | 'policyDigest'>): Promise<UnfenceReport> =>
+      runStep(async (io) => {
+        const { target, repository, home } = await contextOf(subject);
+        const undone = await unfenceWrites(target, { repository, instance: subject.instance, home }, io);
+        if (undone) return undone;
+        throw new RewindError('FENCE_UNKNOWN', `No fence of ${subject.instance} is open.`);
+      }),
+  };
+}
+
+export type FenceActivities = ReturnType<typeof fenceActivities>;
+export type UnfenceActivities = ReturnType<typeof unfenceActivities>;

@@ -1,0 +1,43 @@
+import type { InstanceContext } from '../backup/instance-context.ts';
+import { findLossKind, type LossKind } from '../incident/evidence/loss-kind.ts';
+import { type FlushEvidence, whoFlushed } from '../incident/evidence/who-flushed.ts';
+import type { IncidentReport } from '../incident/report/incident-report.ts';
+import { type StoredReport, storeReport } from '../incident/report/store-report.ts';
+import { withRedis } from '../redis/connection.ts';
+import type { RestorePoint } from '../restore/restore-point.ts';
+import type { RestoreSubject } from '../restore/restore-subject.ts';
+import { restoreFolder, stageDump } from '../restore/staged-dump.ts';
+import { runStep } from './step.ts';
+
+type Subject = Pick<RestoreSubject, 'instance' | 'policyDigest'>;
+
+/** What happened, as far as the server itself and the last backup can tell. */
+export function evidenceActivities(contextOf: (subject: Subject) => Promise<InstanceContext>) {
+  return {
+    /** When and by whom keys were destroyed. Changes nothing. */
+    gatherEvidence: (subject: Subject): Promise<FlushEvidence> =>
+      runStep(async () => {
+        const { target } = await contextOf(subject);
+        return withRedis(target, (redis) => whoFlushed(redis));
+      }),
+
+    /** What kind of loss it is, and so what has to be put back. */
+    findLossKind: (subject: RestoreSubject, point: RestorePoint, evidence: FlushEvidence): Promise<LossKind> =>
+      runStep(async (io) => {
+        const { target, repository, home } = await contextOf(subject);
+        const path = await stageDump(repository, restoreFolder(home, subject.restoreId), point, io);
+        return withRedis(target, (redis) => findLossKind(redis, { path }, evidence.since, io));
+      }),
+  };
+}
+
+/** The report of an incident, in the repository: losing Temporal loses none. */
+export function reportActivities(contextOf: (subject: Subject) => Promise<InstanceContext>) {
+  return {
+    storeReport: (subject: Subject, report: IncidentReport): Promise<StoredReport> =>
+      runStep(async () => storeReport((await contextOf(subject)).repository, report)),
+  };
+}
+
+export type EvidenceActivities = ReturnType<typeof evidenceActivities>;
+export type ReportActivities = ReturnType<typeof reportActivities>;

@@ -1,0 +1,206 @@
+import { createHash } from 'node:crypto';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline/promises';
+import type { InstanceContext } from '../backup/instance-context.ts';
+import { takeBackup } from '../backup/take-backup.ts';
+import { RewindError } from '../errors/rewind-error.ts';
+import { policyOf } from '../policy/instance-policy.ts';
+import { takeStateLock } from '../process/state-lock.ts';
+import type { StepIO } from '../process/step-io.ts';
+import { withRedis } from '../redis/connection.ts';
+import { placeInFolder } from '../restore/files/place-in-folder.ts';
+import { startSandbox } from '../restore/files/started-sandbox.ts';
+import { migrateKeys, replaceWholly } from '../restore/migrate-keys.ts';
+import { planRestore, type RestorePlan } from '../restore/plan-restore.ts';
+import { findRestorePoint, type RestorePoint } from '../restore/restore-point.ts';
+import { intoText, parseRestoreInput, type RestoreInput, type RestoreRequest } from '../restore/restore-request.ts';
+import type { RestoreSubject } from '../restore/restore-subject.ts';
+import { stageForRestore } from '../restore/stage-for-restore.ts';
+import { removeRestoreFolders, restoreFolder, stageDump } from '../restore/staged-dump.ts';
+import { readTargetFacts } from '../restore/target-facts.ts';
+import { serverFor } from '../sandbox/servers.ts';
+import { openInstance } from '../workers/instance-context.ts';
+import { sandboxSettings } from '../workers/sandbox.ts';
+import type { RestoreResult } from '../workflows/restore-to-point.ts';
+import type { EffectiveConfig } from './effective-config.ts';
+import type { CliContext } from './main.ts';
+import type { ExitCode } from './output.ts';
+import { progressView } from './progress-view.ts';
+import { provideParts } from './provide-parts.ts';
+import { sentenceOfRestore } from './restore.ts';
+
+interface Here {
+  readonly request: RestoreRequest;
+  readonly point: RestorePoint;
+  readonly source: InstanceContext;
+  readonly into: InstanceContext;
+  readonly subject: RestoreSubject;
+  readonly io: StepIO;
+}
+
+/** `--dry-run`: what would be done, from the repository and the target themselves; nothing is changed. */
+export async function planHere(
+  context: CliContext,
+  effective: EffectiveConfig,
+  input: RestoreInput,
+): Promise<ExitCode> {
+  return here(context, effective, input, async (at) => {
+    const { plan } = await planAt(at);
+    context.output.answer(textOf(plan), { instance: input.instance, plan });
+    return plan.refusals.length === 0 ? 0 : 1;
+  });
+}
+
+/**
+ * `--without-temporal`: the same steps in this process, from a machine that has only this configuration and the bucket's
+ * credentials. Ended in the middle, the same command goes on where it was.
+ */
+export async function restoreHere(
+  context: CliContext,
+  effective: EffectiveConfig,
+  input: RestoreInput,
+  yes: boolean,
+): Promise<ExitCode> {
+  context.output.log(
+    'Without Temporal: nothing goes on by itself if this process ends; the same command goes on then.',
+  );
+  return here(context, effective, input, async (at) => {
+    const done = await restoreAt(context, effective, at, yes);
+    const result: RestoreResult = {
+      instance: input.instance,
+      to: at.point.id,
+      into: intoText(at.request.into),
+      ...done,
+    };
+    context.output.answer(sentenceOfRestore(result), result);
+    return result.verified ? 0 : 3;
+  });
+}
+
+async function here(
+  context: CliContext,
+  { config, home }: EffectiveConfig,
+  input: RestoreInput,
+  use: (at: Here) => Promise<ExitCode>,
+): Promise<ExitCode> {
+  const request = parseRestoreInput(input);
+  const target = request.into.kind === 'instance' ? request.into.name : request.instance;
+  const role = (name: string) => join(home, policyOf(config, name).source === 'agent' ? 'host' : 'orchestrator');
+  const touchesRedis = request.into.kind === 'live' || request.into.kind === 'instance';
+  const open = (instance: string, login: boolean) =>
+    openInstance({ config, env: context.env, home: role(instance) }, { login })({ instance });
+  const source = await open(request.instance, touchesRedis && target === request.instance);
+  const into = target === request.instance ? source : await open(target, touchesRedis);
+  const lock = await takeStateLock(join(home, 'without-temporal', target));
+  const view = progressView(request.instance, process.stderr);
+  try {
+    const io = { signal: context.signal, onProgress: view.show };
+    const point = await findRestorePoint(source.repository, request.instance, request.to);
+    // The same question has the same journal: asked again after a crash, it goes on.
+    const asked = createHash('sha256')
+      .update(JSON.stringify({ request, backup: point.id }))
+      .digest('hex')
+      .slice(0, 16);
+    const subject = { instance: target, policyDigest: into.policy.digest, restoreId: `here-${asked}` };
+    return await use({ request, point, source, into, subject, io });
+  } finally {
+    view.end();
+    lock.release();
+  }
+}
+
+async function planAt({ request, point, source, into, subject, io }: Here) {
+  const touchesRedis = request.into.kind === 'live' || request.into.kind === 'instance';
+  const target = touchesRedis ? await withRedis(into.target, (redis) => readTargetFacts(redis, into)) : undefined;
+  const place = { repository: source.repository, home: into.home };
+  const staged = await stageForRestore(place, subject, request, point, target, io);
+  return { target, staged, plan: planRestore({ request, point, staged, target }) };
+}
+
+async function restoreAt(
+  context: CliContext,
+  { config, home }: EffectiveConfig,
+  at: Here,
+  yes: boolean,
+): Promise<Omit<RestoreResult, 'instance' | 'to' | 'into'>> {
+  const { request, point, source, into, subject, io } = at;
+  const untouched = { kept: 0, replaced: 0, expired: 0 };
+  const verified = point.state === 'verified';
+  const place = { ...into, repository: source.repository };
+  if (request.into.kind === 'dir') {
+    await placeInFolder(place, subject.restoreId, request.into.path, point, io);
+    await removeRestoreFolders(into.home, subject.restoreId);
+    return { keys: { ...untouched, restored: point.keys }, verified, path: `${hostname()}:${request.into.path}` };
+  }
+  if (request.into.kind === 'sandbox') {
+    if (!config.sandbox.servers) await provideParts(['redis']);
+    const settings = await sandboxSettings(config, join(home, 'sandbox'));
+    const { url, passwordFile, endsAt, keys } = await startSandbox(
+      {
+        id: subject.restoreId,
+        dumpPath: await stageDump(source.repository, restoreFolder(into.home, subject.restoreId), point, io),
+        server: serverFor(settings.servers, point),
+        home: join(home, 'sandbox'),
+        databases: Math.max(16, ...Object.keys(point.keysByDatabase).map((db) => Number(db) + 1)),
+        maxMemoryBytes: settings.maxMemoryBytes,
+      },
+      io,
+    );
+    await removeRestoreFolders(into.home, subject.restoreId);
+    const expired = point.keys - keys;
+    return { keys: { ...untouched, restored: keys, expired }, verified, url, passwordFile, until: endsAt };
+  }
+  const { target, staged, plan } = await planAt(at);
+  if (plan.refusals.length > 0) throw new RewindError('RESTORE_REFUSED', plan.refusals.join(' '));
+  context.output.log(textOf(plan));
+  if (!yes) await confirm(into.policy.instance);
+  if (plan.destructive) {
+    if (!config.sandbox.servers) await provideParts(['redis']);
+    const copy = await takeBackup(into, await sandboxSettings(config, join(home, 'sandbox')), io);
+    if (copy.state !== 'verified') throw new RewindError('SAFETY_COPY_NOT_PROVEN', `${copy.id}: ${copy.reason}`);
+    context.output.log(`what was live is kept in ${copy.id}`);
+  }
+  const by = plan.way === 'commands' ? 'commands' : 'slices';
+  const { figures } =
+    plan.way === 'as-primary'
+      ? await replaceWholly(place, subject, point, staged, io)
+      : await migrateKeys(
+          place,
+          subject,
+          { request, point, by, plannedAtMs: target?.timeMs ?? Date.now() },
+          { ...io, onCursor: () => undefined },
+        );
+  await removeRestoreFolders(into.home, subject.restoreId);
+  const { restored, kept, replaced, expired } = figures;
+  return { keys: { restored, kept, replaced, expired }, verified: false };
+}
+
+/** On a terminal the instance's name has to be typed; elsewhere nobody is there to confirm. */
+async function confirm(instance: string): Promise<void> {
+  if (!process.stdin.isTTY) {
+    throw new RewindError('RESTORE_REFUSED', 'Nobody is at a terminal to confirm it.', {
+      next: 'Say --yes in a script.',
+    });
+  }
+  const asking = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    const typed = await asking.question(`Type ${instance} to go on: `);
+    if (typed.trim() !== instance) throw new RewindError('GATE_REJECTED', 'It was not confirmed.');
+  } finally {
+    asking.close();
+  }
+}
+
+function textOf(plan: RestorePlan): string {
+  const { backup, selected } = plan;
+  return [
+    `${backup.id} (${backup.time}, ${backup.state}) into ${plan.into}`,
+    `  how: ${plan.why}`,
+    `  keys: ${selected.keys} of ${backup.keys}, ${selected.expired} more have expired; ${plan.liveKeys} are live now`,
+    `  about ${plan.seconds} s`,
+    ...plan.tells.map((tell) => `  ${tell}`),
+    ...plan.loses.map((loss) => `  loses: ${loss}`),
+    ...plan.refusals.map((refusal) => `  REFUSED: ${refusal}`),
+  ].join('\n');
+}

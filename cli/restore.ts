@@ -1,0 +1,81 @@
+import { policyOf } from '../policy/instance-policy.ts';
+import { parseRestoreInput, type RestoreInput } from '../restore/restore-request.ts';
+import { connectClient } from '../workers/temporal-connection.ts';
+import type { RestoreResult } from '../workflows/restore-to-point.ts';
+import { effectiveConfig } from './effective-config.ts';
+import type { CliContext } from './main.ts';
+import type { ExitCode } from './output.ts';
+import { runWorkflow, timedId } from './run-workflow.ts';
+
+export interface RestoreOptions {
+  readonly to?: string;
+  readonly into?: string;
+  readonly onConflict?: string;
+  readonly match?: string;
+  readonly db?: string;
+  readonly ttl?: string;
+  readonly compare?: string;
+  readonly dryRun?: boolean;
+  readonly withoutTemporal?: boolean;
+  readonly yes?: boolean;
+}
+
+/** Brings a backup back: into a sandbox, a folder, the live server or another instance. */
+export async function restore(context: CliContext, options: RestoreOptions, instance: string): Promise<ExitCode> {
+  const input = inputOf(options, instance);
+  const { into } = parseRestoreInput(input);
+  const effective = await effectiveConfig(context);
+  policyOf(effective.config, instance);
+  if (into.kind === 'instance') policyOf(effective.config, into.name);
+  if (options.dryRun || options.withoutTemporal) {
+    const here = await import('./restore-here.ts');
+    return options.dryRun
+      ? here.planHere(context, effective, input)
+      : here.restoreHere(context, effective, input, options.yes === true);
+  }
+  const client = await connectClient(effective.temporal);
+  try {
+    const result = await runWorkflow<RestoreResult>(client, context, {
+      type: 'restoreToPoint',
+      workflowId: timedId('restore', instance),
+      summary: `Restore of ${instance} to ${input.to ?? 'latest'} into ${input.into ?? 'sandbox'}`,
+      input,
+    });
+    context.output.answer(sentenceOfRestore(result), result);
+    return result.verified ? 0 : 3;
+  } finally {
+    await client.connection.close();
+  }
+}
+
+/** The options as the workflow takes them; what was not given is left to its defaults. */
+export function inputOf(
+  { to, into, onConflict, match, db, ttl, compare }: RestoreOptions,
+  instance: string,
+): RestoreInput {
+  const given = { to, into, onConflict, match, ttl, compare, db: db === undefined ? undefined : Number(db) };
+  return { instance, ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) };
+}
+
+/** What a person reads when it is done. */
+export function sentenceOfRestore({
+  to,
+  into,
+  keys,
+  verified,
+  path,
+  url,
+  until,
+  passwordFile,
+  report,
+}: RestoreResult): string {
+  const { restored, kept, replaced, expired } = keys;
+  return [
+    `restored ${to} into ${into}: ${restored} keys put back, ${replaced} replaced, ${kept} live ones kept, ${expired} had expired`,
+    verified ? '  compared with the backup: equal' : '  NOT compared with the backup',
+    ...(path ? [`  files: ${path}`] : []),
+    ...(url ? [`  server: ${url}, until ${until}`] : []),
+    ...(passwordFile ? [`  its password is in ${passwordFile}`] : []),
+    ...(report ? [`  report: ${report}`] : []),
+  ].join('\n');
+}

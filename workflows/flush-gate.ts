@@ -1,0 +1,93 @@
+import type { RestorePlan } from '../restore/plan-restore.ts';
+import type { ConflictRule } from '../restore/restore-request.ts';
+import type { RestoreSubject } from '../restore/restore-subject.ts';
+import type { TargetFacts } from '../restore/target-facts.ts';
+import { refuseOrGo } from './failure-code.ts';
+import { seconds } from './figures.ts';
+import { type FlushFinding, plannedParts, planParts } from './flush-finding.ts';
+import type { GatePlan, Gates } from './gate.ts';
+import { withPatience } from './park.ts';
+import type { PlannedRestore } from './put-back.ts';
+import type { RestoreSteps } from './restore-steps.ts';
+import type { RunStory } from './run-story.ts';
+
+export interface ApprovedRecovery {
+  readonly choice: ConflictRule;
+  readonly parts: readonly PlannedRestore[];
+}
+
+/** Shows what would come back, what is live now, and what each choice loses; and waits for a person. */
+export async function approveFlushRecovery(
+  { gates, story, steps }: { gates: Gates; story: RunStory; steps: RestoreSteps },
+  subject: RestoreSubject,
+  found: FlushFinding,
+): Promise<ApprovedRecovery> {
+  const look = async () => {
+    const target = await steps.surveyTarget(subject);
+    return { target, plans: (await planParts(steps, found, target, 'keep-live')).map(refuseOrGo) };
+  };
+  const first = await withPatience('planRestore', look, { gates, story, alreadyDone: () => 'No key was touched.' });
+  const answer = await gates.ask({
+    name: 'put back',
+    ...gatePlan(found, first, subject.fenceId !== undefined),
+    refresh: async () => gatePlan(found, await look(), subject.fenceId !== undefined),
+  });
+  const choice = answer.choice as ConflictRule;
+  const now = await look();
+  const plans = await planParts(steps, found, now.target, choice);
+  return { choice, parts: plannedParts(steps, subject, found, plans.map(refuseOrGo), now.target, choice) };
+}
+
+function gatePlan(
+  { evidence, loss, point, parts }: FlushFinding,
+  { target, plans }: { target: TargetFacts; plans: readonly RestorePlan[] },
+  fenced: boolean,
+): GatePlan {
+  const wanted = sum(plans, ({ selected }) => selected.keys);
+  const expired = sum(plans, ({ selected }) => selected.expired);
+  const live = sum(plans, ({ liveKeys }) => liveKeys);
+  const took = sum(plans, (plan) => plan.seconds);
+  const where = parts
+    .map(({ request: { selection } }) => [selection.db !== undefined && `database ${selection.db}`, selection.match])
+    .map((words) => words.filter(Boolean).join(', ') || 'all databases')
+    .join('; ');
+  return {
+    summary: [
+      ...evidence.sentences,
+      `**Comes back:** ${wanted} keys of ${where}, from ${point.id} (${point.time}, ${point.state}); ${expired} have expired since.`,
+      `**Live now:** ${live} keys in there, written since. ${fenced ? 'Nobody can write at the moment.' : 'Writes are NOT fenced.'}`,
+      `**What is lost in any case:** what was written between ${point.time} and ${evidence.when.latest}.`,
+      `**How long:** about ${seconds(took * 1_000)}.`,
+      ...loss.unknown,
+      ...evidence.unknown,
+      ...new Set(plans.flatMap(({ tells }) => tells)),
+    ].join('\n\n'),
+    choices: [
+      {
+        id: 'keep-live',
+        text: 'Put back what is missing; what was written since stays as it is.',
+        loses: 'of keys that were written since, what they were before',
+      },
+      {
+        id: 'take-backup',
+        text: 'Put everything back as it was; keys that were written since and are in the backup, too, are replaced.',
+        loses: `what was written since to keys of the backup (${live} keys are live); a safety copy is made and proven first`,
+      },
+    ],
+    default: 'keep-live',
+    plan: {
+      backup: point.id,
+      where,
+      wanted,
+      // While nobody writes the count is exact; else it swings by itself, and its order has to do.
+      live: fenced || live === 0 ? live : 2 ** Math.ceil(Math.log2(live)),
+      server: target.server.runId,
+      role: target.role,
+      fenced,
+    },
+  };
+}
+
+function sum<T>(all: readonly T[], of: (one: T) => number): number {
+  return all.reduce((total, one) => total + of(one), 0);
+}

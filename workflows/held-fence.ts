@@ -1,0 +1,95 @@
+import {
+  ApplicationFailure,
+  CancellationScope,
+  isCancellation,
+  proxyActivities,
+  uuid4,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { FenceActivities, FenceSubject, FenceWatched } from '../activities/fence.ts';
+import type { FenceReport } from '../fence/fence-writes.ts';
+import type { UnfenceReport } from '../fence/unfence-writes.ts';
+import type { InstancePolicy } from '../policy/instance-policy.ts';
+import { sentenceOf } from './failure-code.ts';
+import { seconds } from './figures.ts';
+import type { Gates } from './gate.ts';
+import { withPatience } from './park.ts';
+import { patienceOf } from './patience.ts';
+import type { RunStory } from './run-story.ts';
+
+/** A fence as one run holds it: watched until it is undone, and undone on every way out. */
+export interface HeldFence {
+  readonly fenceId: string;
+  readonly report: FenceReport;
+  /** What the watch saw, once it has ended. */
+  readonly watched: () => FenceWatched | undefined;
+  /** Gives everybody back what the fence took. Called again it does nothing more. */
+  unfence(): Promise<UnfenceReport | undefined>;
+}
+
+/** Looked for this often while the step is tried again, in milliseconds: every one of them writes get through. */
+const SOON_MS = 200;
+
+/** Takes writing from everybody and keeps it so. */
+export async function holdFence(policy: InstancePolicy, gates: Gates, story: RunStory): Promise<HeldFence> {
+  const patience = patienceOf(policy);
+  const host = proxyActivities<FenceActivities>({
+    ...patience,
+    retry: { ...patience.retry, initialInterval: Math.min(SOON_MS, policy.timeouts.retryMs) },
+    taskQueue: policy.hostQueue,
+  });
+  const { workflowId } = workflowInfo();
+  const subject: FenceSubject = {
+    instance: policy.instance,
+    policyDigest: policy.digest,
+    fenceId: uuid4(),
+    workflowId,
+  };
+  story.step('fenceWrites');
+  const report = await withPatience(
+    'fenceWrites',
+    () => host.fenceWrites.executeWithOptions({ summary: 'nobody but us writes' }, [subject]),
+    { gates, story, alreadyDone: () => 'Nothing is changed but, perhaps, the rights of some users.' },
+  );
+  const names = report.users.map(({ name }) => name).join(', ');
+  story.tell(`writes are fenced since ${report.fencedAt}: ${report.users.length} users (${names})`);
+
+  const watching = new CancellationScope();
+  let watched: FenceWatched | undefined;
+  const ended = watching
+    .run(() => host.watchFence.executeWithOptions({ activityId: 'watchFence', summary: 'who may write?' }, [subject]))
+    .then(
+      (seen) => {
+        watched = seen;
+      },
+      (error: unknown) => {
+        if (!isCancellation(error)) story.tell(`the fence is not watched any more: ${sentenceOf(error)}`);
+      },
+    );
+
+  let undone: Promise<UnfenceReport | undefined> | undefined;
+  const unfence = async () => {
+    story.step('unfenceWrites');
+    const given = await withPatience(
+      'unfenceWrites',
+      () => host.unfenceWrites.executeWithOptions({ summary: 'the rights from before' }, [subject]),
+      { gates, story, alreadyDone: () => 'Writes are fenced still; rewind unfence undoes it by hand.' },
+    );
+    watching.cancel();
+    await ended;
+    if (given) story.tell(`writes were fenced for ${seconds(given.fencedMs)}; the rights are as before`);
+    for (const note of given?.notes ?? []) story.tell(note);
+    return given;
+  };
+  return {
+    fenceId: subject.fenceId,
+    report,
+    watched: () => watched,
+    unfence: () => (undone ??= CancellationScope.nonCancellable(unfence)),
+  };
+}
+
+/** True of the end of a run that somebody decided: the fence is undone, and there is nothing to park for. */
+export function wasDecided(error: unknown): boolean {
+  return error instanceof ApplicationFailure && /^(GATE_REJECTED|GATE_TIMED_OUT|ABORTED)$/.test(error.type ?? '');
+}

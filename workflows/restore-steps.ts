@@ -1,0 +1,182 @@
+import { ApplicationFailure, proxyActivities, type TemporalFailure } from '@temporalio/workflow';
+import type { CompareActivities } from '../activities/compare.ts';
+import type { RestoreActivities } from '../activities/restore.ts';
+import type { FindPointActivities } from '../activities/restore-point.ts';
+import type { RestoredFilesActivities } from '../activities/restored-files.ts';
+import type { InstancePolicy } from '../policy/instance-policy.ts';
+import type { Migration } from '../restore/migrate-keys.ts';
+import type { RestorePlan } from '../restore/plan-restore.ts';
+import type { RestorePoint } from '../restore/restore-point.ts';
+import type { RestoreInput, RestoreRequest } from '../restore/restore-request.ts';
+import type { RestoreSubject } from '../restore/restore-subject.ts';
+import type { StagedFacts } from '../restore/staged-facts.ts';
+import type { TargetFacts } from '../restore/target-facts.ts';
+import { failureCode } from './failure-code.ts';
+import { megabytes, seconds } from './figures.ts';
+import { patienceOf } from './patience.ts';
+import type { RunStory } from './run-story.ts';
+
+export type RestoreSteps = ReturnType<typeof restoreSteps>;
+
+/** Every step of a restore under the name that operators look for, where it runs, and what it tells when it is done. */
+export function restoreSteps(source: InstancePolicy, target: InstancePolicy, story: RunStory) {
+  const orchestrator = proxyActivities<FindPointActivities & Pick<RestoreActivities, 'readRequest' | 'planRestore'>>({
+    ...patienceOf(source),
+    taskQueue: 'rewind',
+  });
+  const host = proxyActivities<RestoreActivities & CompareActivities & Pick<RestoredFilesActivities, 'placeFiles'>>({
+    ...patienceOf(target),
+    taskQueue: target.hostQueue,
+  });
+  const sandbox = proxyActivities<Pick<RestoredFilesActivities, 'startSandbox'>>({
+    ...patienceOf(source),
+    taskQueue: 'rewind-sandbox',
+  });
+
+  async function onHost<T>(step: string, run: () => Promise<T>): Promise<T> {
+    story.step(step);
+    try {
+      return await run();
+    } catch (error) {
+      if (failureCode(error) !== 'TIMEOUT_SCHEDULE_TO_START') throw error;
+      throw ApplicationFailure.create({
+        type: 'AGENT_SILENT',
+        nonRetryable: true,
+        message: `No host agent of ${target.instance} took \`${step}\` from ${target.hostQueue} within ${seconds(target.timeouts.roleSilenceMs)}: start rewind worker --role host --instance ${target.instance}`,
+        cause: error as TemporalFailure,
+      });
+    }
+  }
+
+  return {
+    async readRequest(input: RestoreInput): Promise<RestoreRequest> {
+      story.step('readRequest');
+      return orchestrator.readRequest.executeWithOptions({ summary: 'what is asked for?' }, [input]);
+    },
+
+    async findBackup(to: string, before?: string): Promise<RestorePoint> {
+      story.step('findBackup');
+      const wanted = { instance: source.instance, policyDigest: source.digest, to, before };
+      const point = await orchestrator.findBackup.executeWithOptions({ summary: `which backup is ${to}?` }, [wanted]);
+      story.tell(
+        `backup ${point.id} of ${point.time}, ${point.state}: ${point.keys} keys, ${megabytes(point.sizeBytes)}`,
+      );
+      return point;
+    },
+
+    surveyTarget: (subject: RestoreSubject): Promise<TargetFacts> =>
+      onHost('surveyTarget', async () => {
+        const facts = await host.surveyTarget.executeWithOptions({ summary: `how is ${target.instance} now?` }, [
+          subject,
+        ]);
+        story.tell(`${facts.server.name} ${facts.server.version} at ${facts.address}: ${facts.keys} keys live`);
+        return facts;
+      }),
+
+    stageDump: (
+      subject: RestoreSubject,
+      request: RestoreRequest,
+      point: RestorePoint,
+      facts: TargetFacts | undefined,
+    ): Promise<StagedFacts> =>
+      onHost('stageDump', async () => {
+        const staged = await host.stageDump.executeWithOptions(
+          { summary: `${megabytes(point.sizeBytes)} from ${source.repository.url}` },
+          [subject, request, point, facts],
+        );
+        story.tell(`the dump is here and whole; ${staged.selected.keys} of its ${point.keys} keys are meant`);
+        return staged;
+      }),
+
+    planRestore: (
+      request: RestoreRequest,
+      point: RestorePoint,
+      staged: StagedFacts | undefined,
+      facts: TargetFacts | undefined,
+    ): Promise<RestorePlan> =>
+      orchestrator.planRestore.executeWithOptions({ summary: 'how is it done, and what goes?' }, [
+        request,
+        point,
+        staged,
+        facts,
+      ]),
+
+    migrateKeys: (subject: RestoreSubject, migration: Migration) =>
+      onHost('migrateKeys', async () => {
+        const migrated = await host.migrateKeys.executeWithOptions(
+          { summary: `keys of ${migration.point.id} into ${target.instance}` },
+          [subject, migration],
+        );
+        const { restored, kept, replaced, expired } = migrated.figures;
+        story.tell(`${restored} keys put back, ${kept} live ones kept, ${replaced} replaced, ${expired} had expired`, {
+          done: restored + replaced,
+          unit: 'keys',
+        });
+        return migrated;
+      }),
+
+    streamAsPrimary: (subject: RestoreSubject, point: RestorePoint, staged: StagedFacts) =>
+      onHost('streamAsPrimary', async () => {
+        const migrated = await host.streamAsPrimary.executeWithOptions(
+          { summary: `all of ${target.instance} becomes ${point.id}` },
+          [subject, point, staged],
+        );
+        const { restored, replaced } = migrated.figures;
+        story.tell(`${restored} keys are there, ${replaced} that were live have gone`);
+        return migrated;
+      }),
+
+    placeFiles: (subject: RestoreSubject, dir: string, point: RestorePoint) =>
+      onHost('placeFiles', async () => {
+        const placed = await host.placeFiles.executeWithOptions({ summary: 'files ready for a redis-server' }, [
+          subject,
+          dir,
+          point,
+        ]);
+        story.tell(`files are in ${placed.path}`);
+        return placed;
+      }),
+
+    async startSandbox(restoreId: string, point: RestorePoint) {
+      story.step('startSandbox');
+      const started = await sandbox.startSandbox.executeWithOptions(
+        { activityId: 'startSandbox', summary: `a server of our own with ${point.id}` },
+        [{ restoreId, point }],
+      );
+      story.tell(
+        `a server with the data is at ${started.url} until ${started.until}; its password is in ${started.passwordFile}`,
+      );
+      return started;
+    },
+
+    compareRestored: (subject: RestoreSubject, migration: Migration, conflicts: string | undefined) =>
+      onHost('compareRestored', async () => {
+        const comparison = await host.compareRestored.executeWithOptions({ summary: 'counts, and keys by content' }, [
+          subject,
+          migration,
+          conflicts,
+        ]);
+        for (const sentence of comparison.tells) story.tell(sentence);
+        return comparison;
+      }),
+
+    compareAll: (subject: RestoreSubject, migration: Migration, conflicts: string | undefined) =>
+      onHost('compareAll', async () => {
+        const comparison = await host.compareAll.executeWithOptions({ summary: 'every key by content' }, [
+          subject,
+          migration,
+          conflicts,
+        ]);
+        for (const sentence of comparison.tells) story.tell(sentence);
+        return comparison;
+      }),
+
+    async cleanUpRestore(subject: RestoreSubject): Promise<void> {
+      try {
+        await host.cleanUpRestore.executeWithOptions({ summary: 'what it had on the disk' }, [subject]);
+      } catch {
+        story.tell('The agent did not answer the clean-up; the next restore removes what is left on its host.');
+      }
+    },
+  };
+}
