@@ -141,7 +141,7 @@ async function prove(redis: Redis, target: RedisTarget, fence: OpenFence): Promi
   // Read anew: a module that was loaded meanwhile brings commands.
   const commands = await readCommands(redis);
   const users = await readUsers(redis, target);
-  const others = users.map(({ name }) => name).filter((name) => name !== fence.record.ownUser);
+  const others = users.filter(({ name }) => name !== fence.record.ownUser);
   const byDryRun = await writersByDryRun(redis, others, commands);
   const writers = byDryRun ?? writersOf(users, fence, commands).map(({ name }) => name);
   if (writers.length > 0) {

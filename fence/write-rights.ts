@@ -1,41 +1,56 @@
-import { type AclRule, selectorText } from './acl-rule.ts';
+import { type AclRule, commandTokens, selectorText } from './acl-rule.ts';
 import { type AclCommand, changesData } from './command-table.ts';
 
 /**
- * The commands that rules leave to their user, read as Redis reads them: in order, the later ones win. A right to a
- * command with one first argument only (`+select|0`) counts as the command.
+ * The commands that change data and that rules leave to their user, read as Redis reads them: in order, the later ones
+ * win. A right to a command with one first argument only (`+select|0`) counts as the command.
  *
  * @see https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/
  */
-export function mayRun(tokens: readonly string[], commands: readonly AclCommand[]): AclCommand[] {
+export function writingCommands(tokens: readonly string[], commands: readonly AclCommand[]): AclCommand[] {
+  const { writing, seen } = indexOf(commands);
+  const rules = commandTokens(tokens);
+  const key = rules.join(' ');
+  const known = seen.get(key);
+  if (known) return known;
   const allowed = new Set<AclCommand>();
-  for (const token of tokens) {
-    const [sign, rule] = [token[0], token.slice(1).toLowerCase()];
-    if (sign !== '+' && sign !== '-') continue;
-    for (const command of commands) {
-      if (!concerns(rule, command, sign === '+')) continue;
-      if (sign === '+') allowed.add(command);
+  for (const token of rules) {
+    const rule = token.slice(1).toLowerCase();
+    for (const command of writing) {
+      if (!concerns(rule, command)) continue;
+      if (token.startsWith('+')) allowed.add(command);
       else allowed.delete(command);
     }
   }
+  seen.set(key, [...allowed]);
   return [...allowed];
 }
 
-function concerns(rule: string, { name, categories }: AclCommand, granted: boolean): boolean {
-  if (rule.startsWith('@')) return rule === '@all' || categories.includes(rule);
-  const [command] = rule.split('|');
-  return rule === name || command === name.split('|')[0] ? matches(rule, name, granted) : false;
+/** Applications have many users of few kinds, and a second has to do for all of them. */
+interface Index {
+  readonly writing: readonly AclCommand[];
+  readonly seen: Map<string, AclCommand[]>;
 }
 
-/** `+config` is every subcommand; of a command without, `+set|x` gives a part of it and `-set|x` takes not all of it. */
-function matches(rule: string, name: string, granted: boolean): boolean {
-  if (rule === name || !rule.includes('|')) return true;
-  return granted && !name.includes('|');
+const indexes = new WeakMap<readonly AclCommand[], Index>();
+
+function indexOf(commands: readonly AclCommand[]): Index {
+  let index = indexes.get(commands);
+  if (!index) indexes.set(commands, (index = { writing: commands.filter(changesData), seen: new Map() }));
+  return index;
+}
+
+/** `config` is every subcommand; `set|x` a part of a command that has none, which can be granted but not taken alone. */
+function concerns(rule: string, { name, categories }: AclCommand): boolean {
+  if (rule.startsWith('@')) return rule === '@all' || categories.includes(rule);
+  if (rule === name) return true;
+  const [command, sub] = rule.split('|');
+  return sub === undefined ? name.startsWith(`${rule}|`) : command === name;
 }
 
 /** Whether these rules, of a root or of one selector, leave a command that changes data. */
 export function mayWrite(tokens: readonly string[], commands: readonly AclCommand[]): boolean {
-  return mayRun(tokens, commands).some(changesData);
+  return writingCommands(tokens, commands).length > 0;
 }
 
 /** The rights that a fence takes from a user. */
@@ -65,7 +80,7 @@ export function fencingRules(rule: AclRule, commands: readonly AclCommand[]): st
 }
 
 function taken(tokens: readonly string[], commands: readonly AclCommand[]): string[] {
-  const writing = mayRun(tokens, commands).filter(changesData);
+  const writing = writingCommands(tokens, commands);
   const others = writing.filter(({ categories }) => !categories.includes('@write')).map(({ name }) => `-${name}`);
   return writing.length === 0 ? [] : ['-@write', ...others];
 }
