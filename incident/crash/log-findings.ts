@@ -33,6 +33,8 @@ const signalNames: Readonly<Record<string, string>> = {
 };
 const signalName = (number: string | undefined): string => signalNames[number ?? ''] ?? `signal ${number}`;
 
+const NO_OVERCOMMIT = 'The machine does not overcommit memory: a fork for a save can fail (vm.overcommit_memory).';
+
 /**
  * What Redis and Valkey write when they end or are in trouble (server.c, debug.c, rdb.c, aof.c, zmalloc's handler). The
  * first ones decide over those after them.
@@ -49,7 +51,7 @@ const phrases: readonly Phrase[] = [
     say: ([, pid, uid]) => `Process ${pid} of user number ${uid} sent it the signal that ended it.`,
   },
   {
-    phrase: /(Redis|Valkey) (\S{1,20}) crashed by signal: (\d+)/,
+    phrase: /^(Redis|Valkey) (\S{1,20}) crashed by signal: (\d+)/i,
     cause: 'crashed',
     say: ([, name, version, signal]) =>
       `${name} ${version} crashed by ${signalName(signal)}; its crash report is in its log.`,
@@ -58,11 +60,6 @@ const phrases: readonly Phrase[] = [
     phrase: /=== ASSERTION FAILED/,
     cause: 'crashed',
     say: () => 'It ended itself because an assertion in its code failed; its crash report is in its log.',
-  },
-  {
-    phrase: /(?:Guru Meditation|Internal error in RDB reading offset (\d+))/,
-    cause: 'load-failed',
-    say: ([, offset]) => `It found its data file damaged${offset ? ` at byte ${offset}` : ''} and ended.`,
   },
   {
     phrase: /Wrong signature trying to load DB from file/,
@@ -75,6 +72,11 @@ const phrases: readonly Phrase[] = [
     say: ([, version]) => `It refused its dump: version ${version} of the format is newer than this server.`,
   },
   {
+    phrase: /Can't handle foreign type or opcode (\d+) in RDB with version (\d+)/,
+    cause: 'load-failed',
+    say: ([, type, version]) => `It refused its dump: type ${type} in version ${version} of the format is not its own.`,
+  },
+  {
     phrase: /Wrong RDB checksum|RDB CRC error/,
     cause: 'load-failed',
     say: () => 'It refused its dump: the checksum does not fit the bytes.',
@@ -83,6 +85,11 @@ const phrases: readonly Phrase[] = [
     phrase: /Short read or OOM loading DB/,
     cause: 'load-failed',
     say: () => 'It could not load its dump: the file ends too early, or memory ran out (short read).',
+  },
+  {
+    phrase: /(?:Guru Meditation|Internal error in RDB reading offset (\d+))/,
+    cause: 'load-failed',
+    say: ([, offset]) => `It found its data file damaged${Number(offset) > 0 ? ` at byte ${offset}` : ''} and ended.`,
   },
   {
     phrase: /Bad file format reading the append only file/,
@@ -155,7 +162,7 @@ const phrases: readonly Phrase[] = [
   },
   {
     phrase: /overcommit_memory is set to 0|Memory overcommit must be enabled/,
-    say: () => 'The machine does not overcommit memory: a fork for a save can fail (vm.overcommit_memory).',
+    say: () => NO_OVERCOMMIT,
   },
 ];
 
@@ -176,7 +183,11 @@ export function endsInLog(life: LogLife): LogFinding[] {
       break;
     }
   }
-  const sorted = [...found.values()].sort((a, b) => a.rank - b.rank);
+  const forkFailed = life.lines.some(({ text }) => /Can't save in background: fork/.test(text));
+  // Many a machine runs well without overcommit: the warning at the start matters where a fork failed.
+  const sorted = [...found.values()]
+    .filter(({ sentence }) => forkFailed || sentence !== NO_OVERCOMMIT)
+    .sort((a, b) => a.rank - b.rank);
   return sorted.map(({ rank: _, ...finding }) => finding);
 }
 

@@ -17,7 +17,7 @@ export interface LogLife {
 }
 
 /** Redis writes this first; what follows belongs to the new process. */
-const STARTING = /oO0OoO0OoO0Oo (?:Redis|Valkey) is starting/;
+const STARTING = /oO0OoO0OoO0Oo (?:Redis|Valkey) is starting/i;
 const SERVING = /Ready to accept connections|DB loaded from|Background saving|keys loaded:|Accepted /;
 
 /** `1234:M 24 Nov 2026 18:51:39.573 * text`; Valkey may be told to write the time in other forms. */

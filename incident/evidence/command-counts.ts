@@ -41,7 +41,8 @@ export function countsOf(info: Info, nowMs: number, clientId?: number): CommandC
   return {
     at: new Date(nowMs).toISOString(),
     runId: info.run_id ?? '',
-    startedAt: new Date(nowMs - (infoNumber(info, 'uptime_in_seconds') ?? 0) * 1000).toISOString(),
+    // Whole seconds, rounded down: not before this.
+    startedAt: new Date(nowMs - ((infoNumber(info, 'uptime_in_seconds') ?? 0) + 1) * 1000).toISOString(),
     calls,
     wasReset: countersWereReset(info, clientId),
     keysByDatabase: keysByDatabase(info),

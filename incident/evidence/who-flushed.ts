@@ -58,14 +58,12 @@ interface Readings {
 /** Pure: from what was read to what it means. */
 export function weigh(counts: CommandCounts, { slow, clients, acl }: Readings, asked: EvidenceAsked): FlushEvidence {
   const since = callsSince(counts, asked.earlier);
-  const ran = [
-    ...('value' in slow ? slow.value.suspects : []),
-    ...('value' in clients ? clients.value.suspects : []),
-  ].filter(
-    ({ at }) =>
-      asked.lastSeenAt === undefined || at === undefined || Date.parse(at) >= Date.parse(asked.lastSeenAt) - 2 * SECOND,
-  );
   const refused = 'value' in acl ? acl.value : [];
+  const seen = [
+    ...('value' in slow ? slow.value.suspects : []),
+    ...('value' in clients ? clients.value.suspects.filter((each) => !wasRefused(each, refused, since)) : []),
+  ];
+  const ran = seen.filter(({ at }) => !isBefore(at, asked.lastSeenAt));
   const by = [...ran.sort(moreTelling), ...refused];
   const when = whenOf(counts, since, ran, asked);
   return {
@@ -76,6 +74,22 @@ export function weigh(counts: CommandCounts, { slow, clients, acl }: Readings, a
     sentences: sentencesOf(counts, since, when, by),
     unknown: unknownOf(since, { slow, clients, acl }, ran),
   };
+}
+
+/** A client's last command stands in the list also when it was refused. */
+function wasRefused({ command, addr, at }: Suspect, refused: readonly Suspect[], since: CountsSince): boolean {
+  if (since.began !== 'reset' && !since.calls[command]) return true;
+  return refused.some(
+    (each) =>
+      each.command === command &&
+      each.addr === addr &&
+      Math.abs(Date.parse(each.at ?? '') - Date.parse(at ?? '')) <= 2 * SECOND,
+  );
+}
+
+/** Older than the loss can be, where it is known when the data was last seen. */
+function isBefore(at: string | undefined, lastSeenAt: string | undefined): boolean {
+  return at !== undefined && lastSeenAt !== undefined && Date.parse(at) < Date.parse(lastSeenAt) - 2 * SECOND;
 }
 
 /** Flushes before deletes, the latest first: it is what was there to be lost last. */
@@ -207,7 +221,9 @@ function unknownOf(since: CountsSince, { slow, clients, acl }: Readings, ran: re
     ...(flushed && !ran.some(isFlush)
       ? ['who it was: the client is not connected any more, or has run something else since']
       : []),
-    ...(ranScripts(since) ? ['what scripts did: Redis logs the script and not the commands in it'] : []),
+    ...(ranScripts(since)
+      ? ['who ran scripts, and what they did: commands in a script are logged without their client, if at all']
+      : []),
   ];
 }
 
