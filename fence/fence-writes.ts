@@ -10,6 +10,7 @@ import { readCommands } from './command-table.ts';
 import { connectToFence } from './connect-to-fence.ts';
 import {
   assertFenceId,
+  closeFence,
   type FenceRecord,
   findOpenFences,
   hasBegunToEnd,
@@ -99,15 +100,7 @@ async function recordedFence(login: Redis, target: RedisTarget, order: FenceOrde
   ]);
   if (ended)
     throw new RewindError('FENCE_ENDED', `The fence ${fenceId} of ${instance} was undone, or is being undone.`);
-  const other = open.find(({ record }) => record.fenceId !== fenceId);
-  if (other) {
-    const { owner, fencedAt } = other.record;
-    const by = owner.workflowId ? `, of ${owner.workflowId}` : '';
-    throw new RewindError(
-      'FENCE_ALREADY_OPEN',
-      `${instance} has an open fence since ${fencedAt}: ${other.record.fenceId}${by}.`,
-    );
-  }
+  assertNoOther(open, fenceId);
   const own = open[0];
   if (own) return own;
 
@@ -124,9 +117,28 @@ async function recordedFence(login: Redis, target: RedisTarget, order: FenceOrde
     aclFile: await usesAclFile(login),
   };
   io.signal.throwIfAborted();
-  await openFence(repository, record);
+  await openFence(repository, record).catch((error) => {
+    // Another attempt at the same fence was first; its record is the one that counts.
+    if (!(error instanceof RewindError && error.code === 'OBJECT_EXISTS')) throw error;
+  });
   io.onProgress({ phase: 'recorded' });
-  return { record, added: [], runId: record.runId, ending: false };
+  // Read back: of two that began at once, neither may take the other's fenced rules for those from before.
+  const now = await findOpenFences(repository, instance);
+  if (now.some((each) => each.record.fenceId !== fenceId)) await closeFence(repository, record, record.fencedAt);
+  assertNoOther(now, fenceId);
+  return now[0] ?? fail(`The record of the fence ${fenceId} of ${instance} is not there after it was stored.`);
+}
+
+function assertNoOther(open: readonly OpenFence[], fenceId: string): void {
+  const other = open.find(({ record }) => record.fenceId !== fenceId)?.record;
+  if (!other) return;
+  const by = other.owner.workflowId ? `, of ${other.owner.workflowId}` : '';
+  const said = `${other.instance} has an open fence since ${other.fencedAt}: ${other.fenceId}${by}.`;
+  throw new RewindError('FENCE_ALREADY_OPEN', said);
+}
+
+function fail(message: string): never {
+  throw new RewindError('FENCE_NOT_IN_FORCE', message);
 }
 
 /** A name with a space is refused by every version, after the rights were looked at. */

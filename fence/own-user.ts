@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, link, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import { RewindError } from '../errors/rewind-error.ts';
@@ -56,7 +56,12 @@ export async function connectAsOwn(redis: Redis, target: RedisTarget, own: OwnUs
 }
 
 export async function forgetSecret(own: OwnUser): Promise<void> {
-  await rm(secretFile(own), { force: true });
+  const folder = join(own.home, 'fence');
+  const [, name = ''] = secretFile(own).split(`${folder}/`);
+  const files = await readdir(folder).catch(() => []);
+  // With what a process left that was killed while it wrote one.
+  const ours = files.filter((file) => file.startsWith(name));
+  await Promise.all(ours.map((file) => rm(join(folder, file), { force: true })));
 }
 
 function secretFile({ instance, fenceId, home }: OwnUser): string {
@@ -77,8 +82,16 @@ async function newSecret(own: OwnUser): Promise<string> {
   await chmod(folder, 0o700);
   const half = `${file}.${randomBytes(6).toString('hex')}`;
   await writeFile(half, randomBytes(32).toString('hex'), { mode: 0o600, flag: 'wx' });
-  await rename(half, file);
-  return (await readSecret(own)) as string;
+  // Never over one that another attempt has put there: its user is in use.
+  await link(half, file).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
+  await rm(half);
+  return (await readSecret(own)) ?? fail(file);
+}
+
+function fail(file: string): never {
+  throw new RewindError('FENCE_RECORD_INVALID', `${file} holds no password of a fence; remove it, and one is made.`);
 }
 
 function urlAs(url: string, user: string): string {
