@@ -21,7 +21,7 @@ export async function followRun<Result>(
   signal: AbortSignal,
   onGate: (gate: GateShown) => void = () => undefined,
 ): Promise<Result> {
-  let shown: string | undefined;
+  let shown: number | undefined;
   let over = false;
   const result = (handle.result() as Promise<Result>).finally(() => {
     over = true;
@@ -32,8 +32,8 @@ export async function followRun<Result>(
     signal.throwIfAborted();
     const progress = await handle.query<Progress>('progress').catch(() => undefined);
     if (over) break;
-    if (progress?.gate && progress.gate.plan !== shown) onGate(progress.gate);
-    shown = progress?.gate?.plan;
+    if (progress?.gate && progress.gate.showing !== shown) onGate(progress.gate);
+    shown = progress?.gate?.showing ?? shown;
     if (progress) view.show({ ...progress, ...(await liveFigures(handle).catch(() => undefined)) });
     await Promise.race([sleep(POLL_MS, undefined, { ref: false }), result.catch(() => undefined)]);
   }

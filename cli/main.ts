@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { Argument, Command, CommanderError, Option } from 'commander';
+import { correctedInput } from './corrected-input.ts';
 import { type ExitCode, type Output, outputTo } from './output.ts';
 
 /** What every command is handed: where it runs, and how it answers. */
@@ -169,6 +170,70 @@ program
   .option('--on-conflict <rule>', 'accidental-flush: keep-live or take-backup, as the default at the gate')
   .option('--into <where>', 'node-crash: instance:NAME where the host is lost')
   .action(runs(async () => (await import('./runbook.ts')).runbook));
+
+program
+  .command('unfence')
+  .description('put back the exact rights recorded before a fence that has lost its owner')
+  .argument('<name>', 'instance')
+  .option('--without-temporal', 'from this machine, when Temporal is down')
+  .action(runs(async () => (await import('./unfence.ts')).unfence));
+
+program
+  .command('approve')
+  .description('approve what a workflow shows at its gate; bound to exactly that plan')
+  .argument('<workflow>', 'workflow id as `rewind status` prints it, or an instance with one that waits')
+  .option('--choice <id>', 'which of the choices (default: the one that is marked)')
+  .option('--plan <digest>', 'refuse unless this plan is the one that is shown')
+  .option('--approver <name>', 'who approves (default: user@host)')
+  .option('--reason <text>', 'kept in the report')
+  .option('--yes', 'do not ask on a terminal')
+  .action(runs(async () => (await import('./approve.ts')).approve));
+
+program
+  .command('reject')
+  .description('reject what a workflow shows at its gate')
+  .argument('<workflow>', 'workflow id, or an instance with one that waits')
+  .requiredOption('--reason <text>', 'kept in the report')
+  .option('--approver <name>', 'who rejects (default: user@host)')
+  .option('--yes', 'do not ask on a terminal')
+  .action(runs(async () => (await import('./reject.ts')).reject));
+
+program
+  .command('retry')
+  .description('have a step that could not go on tried again')
+  .argument('<workflow>', 'workflow id, or an instance with one that waits')
+  .option('--input <json>', 'corrected values, laid over the step’s own; no secrets', correctedInput)
+  .option('--step <name>', 'which, when several are parked')
+  .option('--approver <name>', 'who says so (default: user@host)')
+  .option('--yes', 'do not ask on a terminal')
+  .action(runs(async () => (await import('./answer-parked.ts')).retry));
+
+program
+  .command('skip')
+  .description('have a step that could not go on left out, where that is safe')
+  .argument('<workflow>', 'workflow id, or an instance with one that waits')
+  .option('--step <name>', 'which, when several are parked')
+  .option('--approver <name>', 'who says so (default: user@host)')
+  .option('--yes', 'do not ask on a terminal')
+  .action(runs(async () => (await import('./answer-parked.ts')).skip));
+
+program
+  .command('abort')
+  .description('end a workflow at a step that could not go on; what it changed for the time being is put back')
+  .argument('<workflow>', 'workflow id, or an instance with one that waits')
+  .requiredOption('--reason <text>', 'kept in the report')
+  .option('--step <name>', 'which, when several are parked')
+  .option('--approver <name>', 'who says so (default: user@host)')
+  .option('--yes', 'do not ask on a terminal')
+  .action(runs(async () => (await import('./answer-parked.ts')).abort));
+
+program
+  .command('diff')
+  .description('which keys differ between two of: a backup, latest, live (counts; the names go to a file)')
+  .argument('<name>', 'instance')
+  .argument('<a>', 'id of a backup, latest, or live')
+  .argument('<b>', 'id of a backup, latest, or live')
+  .action(runs(async () => (await import('./diff.ts')).diff));
 
 interruptedBy('SIGINT', 'interrupted');
 interruptedBy('SIGTERM', 'terminated');

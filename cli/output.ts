@@ -36,6 +36,7 @@ const wrongUsage = new Set([
   'INSTANCE_NOT_REACHED',
   'SECRET_MISSING',
   'RESTORE_INPUT_INVALID',
+  'RUN_UNKNOWN',
 ]);
 
 /** What a person, or the lack of one, decided at a gate. */

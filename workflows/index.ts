@@ -3,4 +3,5 @@ export { instanceOwner } from './instance-owner.ts';
 export { recoverAccidentalFlush } from './recover-accidental-flush.ts';
 export { restoreToPoint } from './restore-to-point.ts';
 export { scheduledBackup } from './scheduled-backup.ts';
+export { unfenceInstance } from './unfence-instance.ts';
 export { verifyBackup } from './verify-backup.ts';
