@@ -56,6 +56,9 @@ interface FieldsRead {
 }
 
 interface Batch {
+  readonly options: DigestOptions;
+  /** An answer about a key's value and the one about its expiry follow one another: nothing comes between. */
+  readonly digest: ContentDigest;
   readonly found: LiveKey[];
   readonly inPortions: number[];
   left: number;
@@ -74,7 +77,6 @@ export class LiveBatchReader {
   /** For what needs several answers; one database at a time. */
   readonly #redis: Redis;
   readonly #options: DigestOptions;
-  readonly #digest: ContentDigest;
   readonly #hasFieldExpiry: boolean;
   readonly #hasExpireTime: boolean;
   readonly #underWay = new Set<Batch>();
@@ -92,7 +94,6 @@ export class LiveBatchReader {
     this.#pipe = pipe;
     this.#redis = redis;
     this.#options = options;
-    this.#digest = new ContentDigest(options);
     this.#hasFieldExpiry = has.fieldExpiry;
     this.#hasExpireTime = has.expireTime;
     pipe.onFail((error) => {
@@ -132,13 +133,17 @@ export class LiveBatchReader {
    * Reads keys and answers in their order. Some hundreds at a time are best, and a second call before the first is
    * answered keeps the server busy.
    *
+   * @param options.aliveAt as in `DigestOptions`, for these keys
    * @throws COMPARE_REFUSED, REDIS_UNREACHABLE
    */
-  async read(queries: readonly LiveQuery[]): Promise<LiveKey[]> {
+  async read(queries: readonly LiveQuery[], options: Pick<DigestOptions, 'aliveAt'> = {}): Promise<LiveKey[]> {
     if (queries.length === 0) return [];
     if (this.#pipe.failure) throw this.#pipe.failure;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const digestOptions = { ...this.#options, ...options };
     const batch: Batch = {
+      options: digestOptions,
+      digest: new ContentDigest(digestOptions),
       found: new Array<LiveKey>(queries.length),
       inPortions: [],
       left: queries.length,
@@ -212,6 +217,7 @@ export class LiveBatchReader {
 
   readonly #onValue = (reply: ReplyReader, reading: Reading): void => {
     const { type, batch, query } = reading;
+    const { digest } = batch;
     if (reply.kinds[0] === replyKind.error && reply.text(0).startsWith('WRONGTYPE')) {
       reading.value = 'in-portions';
       return;
@@ -220,8 +226,8 @@ export class LiveBatchReader {
     if (type === 'stream' && reply.kinds[0] === replyKind.error && reply.text(0).startsWith('ERR no such key')) return;
     if (this.#refused(reply, batch, reads[type](query.key, 1)[0] as string)) return;
     if (type === 'stream') {
-      this.#digest.begin(type, query.streamDetail);
-      const whole = feedWholeStream(reply.value() as unknown[], reading.most, this.#digest);
+      digest.begin(type, query.streamDetail ?? batch.options.streamDetail ?? 3);
+      const whole = feedWholeStream(reply.value() as unknown[], reading.most, digest);
       if (!whole) reading.value = 'in-portions';
       return;
     }
@@ -235,8 +241,8 @@ export class LiveBatchReader {
       reading.fields = fieldsOf(reply);
       return;
     }
-    this.#digest.begin(type, query.streamDetail);
-    feed(this.#digest, type, reply);
+    digest.begin(type);
+    feed(digest, type, reply);
   };
 
   readonly #onExpireTime = (reply: ReplyReader, reading: Reading): void => {
@@ -262,7 +268,7 @@ export class LiveBatchReader {
     if (expireAtMs === -2) settle(batch, index, { state: 'absent' });
     else if (reading.value === 'in-portions') laterInPortions(batch, index);
     else if (reading.value === 'digested')
-      settle(batch, index, present(type, this.#digest.end(expireAtMs), expireAtMs));
+      settle(batch, index, present(type, batch.digest.end(expireAtMs), expireAtMs));
     else this.#askFieldExpiries(reading);
   }
 
@@ -276,7 +282,7 @@ export class LiveBatchReader {
   }
 
   readonly #onFieldExpiries = (reply: ReplyReader, reading: Reading): void => {
-    const { batch, index, expireAtMs, query } = reading;
+    const { batch, index, expireAtMs } = reading;
     if (this.#refused(reply, batch, 'HPEXPIRETIME')) return;
     const { bytes, starts, ends } = reading.fields!;
     if (reply.kinds[0] !== replyKind.array || reply.ends[0] !== starts.length / 2) {
@@ -284,9 +290,8 @@ export class LiveBatchReader {
       laterInPortions(batch, index);
       return;
     }
-    const digest = this.#digest;
-    // Nothing of another key is in it: a value's answer and its expiry's follow one another.
-    digest.begin('hash', query.streamDetail);
+    const { digest } = batch;
+    digest.begin('hash');
     let there = false;
     for (let i = 0; i < starts.length; i += 2) {
       const at = reply.integer(1 + i / 2);
@@ -315,7 +320,7 @@ export class LiveBatchReader {
         const worker = async () => {
           for (const index of next) {
             const { db, key, streamDetail } = queries[index]!;
-            const options = streamDetail === undefined ? this.#options : { ...this.#options, streamDetail };
+            const options = streamDetail === undefined ? batch.options : { ...batch.options, streamDetail };
             batch.found[index] = await this.#readOne(db, key, options);
           }
         };
