@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectTo, fillMegabytes } from '../support/dataset.ts';
 import { failureOf } from '../support/failure-of.ts';
@@ -5,6 +6,7 @@ import { lookAround } from '../support/left-as-found.ts';
 import { type S3Deployment, startOnS3 } from '../support/s3-deployment.ts';
 import { type RedisServer, startRedis } from '../support/servers.ts';
 import { cannotMount, type SmallDisk, smallDisk } from '../support/small-disk.ts';
+import { type TemporaryFolder, temporaryFolder } from '../support/temporary-folder.ts';
 
 const reason = cannotMount();
 
@@ -15,12 +17,15 @@ describe.skipIf(reason)(`the disk that Redis saves to is full${reason ? ` (skipp
   let disks: Record<'save' | 'pin', SmallDisk>;
   let servers: Record<'save' | 'pin', RedisServer>;
   let on: S3Deployment;
+  let logs: TemporaryFolder;
 
   beforeAll(async () => {
     disks = { save: await smallDisk({ size: '12m' }), pin: await smallDisk({ size: '12m', inodes: INODES }) };
+    logs = await temporaryFolder('logs');
     const config = { rdbcompression: 'no', save: '3600 1000000' };
     servers = {
-      save: await startRedis({ dir: disks.save.path, config }),
+      // Its log is elsewhere: on the full disk it could not say why a save failed.
+      save: await startRedis({ dir: disks.save.path, config: { ...config, logfile: join(logs.path, 'redis.log') } }),
       pin: await startRedis({ dir: disks.pin.path, config }),
     };
     await Promise.all([fillMegabytes(servers.save, 16), fillMegabytes(servers.pin, 2)]);
@@ -28,7 +33,7 @@ describe.skipIf(reason)(`the disk that Redis saves to is full${reason ? ` (skipp
   });
   afterAll(async () => {
     await on?.stop();
-    await Promise.all(Object.values(disks ?? {}).map((disk) => disk.remove()));
+    await Promise.all([logs, ...Object.values(disks ?? {})].map((each) => each?.remove()));
   });
 
   it('during the save: it fails and stops writes; with room again the next backup goes on and clears that', async () => {
@@ -40,8 +45,12 @@ describe.skipIf(reason)(`the disk that Redis saves to is full${reason ? ` (skipp
     await expect(live.set('a', 'write')).rejects.toThrow('MISCONF');
 
     disks.save.grow({ size: '64m' });
-    await around.nextRunSucceeds();
+    const next = await on.deployment.startBackup('save');
+    expect(await next.result()).toMatchObject({ backup: { state: 'verified' } });
+    const { currentDetails } = await next.query<{ currentDetails: string }>('__temporal_workflow_metadata');
+    expect(currentDetails).toMatch(/last save failed \(.*No space left on device\)/);
     expect(await live.set('a', 'write')).toBe('OK');
+    await around.nothingIsLeft();
     live.disconnect();
   });
 

@@ -64,7 +64,9 @@ describe('a role that is gone for good', () => {
     await proxy?.stop();
   });
 
-  it('sandbox: the backup is stored as unproven with exit code 3, and rewind verify proves it later', async () => {
+  it('sandbox: the backup is stored as unproven with exit code 3, and rewind verify proves it later', {
+    timeout: 300_000,
+  }, async () => {
     const around = await lookAround(on.scene('orders'));
     const taken = await on.deployment.cli('backup', 'orders', '--json');
     const { backup } = JSON.parse(taken.stdout) as ScheduledBackupResult;
@@ -76,6 +78,8 @@ describe('a role that is gone for good', () => {
     const proven = await on.deployment.cli('verify', 'orders', backup.id, '--json');
     expect(JSON.parse(proven.stdout)).toMatchObject({ backup: { id: backup.id, state: 'verified' } });
     expect(proven.code).toBe(0);
+    await around.nothingIsLeft();
+    await around.nextRunSucceeds();
   });
 
   it('host agent in mid-upload: the run says which worker to start, and nothing of it stays in the store', async () => {

@@ -1,4 +1,4 @@
-import { DeleteObjectCommand } from '@aws-sdk/client-s3';
+import { DeleteObjectCommand, GetObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { fillEveryType, fillMegabytes } from '../support/dataset.ts';
 import { failureOf } from '../support/failure-of.ts';
@@ -84,7 +84,7 @@ describe.concurrent('a store that', () => {
   let on: S3Deployment;
 
   beforeAll(async () => {
-    const names = [...Object.keys(troubles), 'vanishes'];
+    const names = [...Object.keys(troubles), ...Object.keys(betrayals)];
     const servers = await Promise.all(
       names.map(async (name): Promise<[string, RedisServer]> => {
         const redis = await startRedis({ config: { rdbcompression: 'no' } });
@@ -130,28 +130,49 @@ describe.concurrent('a store that', () => {
     },
   );
 
-  it('loses the dump between upload and check: the run says so and leaves no half of a backup', async () => {
-    const around = await lookAround(on.scene('vanishes'));
-    const run = await on.deployment.startBackup('vanishes');
-    const client = s3Client(on.store);
-    let removed = false;
-    proxy.fail(
-      'HeadObject',
-      async (exchange) => {
-        const [, ...key] = new URL(exchange.seen.url, proxy.endpoint).pathname.slice(1).split('/');
-        const isUploaded = (await stepsOf(run)).some(({ step }) => step === 'verifyUpload');
-        if (isUploaded && !removed && key.at(-1) === 'dump.rdb') {
-          removed = true;
-          await client.send(new DeleteObjectCommand({ Bucket: on.store.bucket, Key: key.join('/') }));
-        }
-        await exchange.answer(await exchange.forward());
-      },
-      { key: '/vanishes/' },
-    );
-    const failure = await failureOf(run);
-    expect(failure).toMatchObject({ code: 'OBJECT_MISSING' });
-    client.destroy();
-    await around.nothingIsLeft();
-    await around.nextRunSucceeds();
-  });
+  it.for(Object.entries(betrayals))(
+    'a dump %s between upload and check: the run says so and leaves no half of a backup',
+    async ([instance, { betray, code }]) => {
+      const around = await lookAround(on.scene(instance));
+      const run = await on.deployment.startBackup(instance);
+      const client = s3Client(on.store);
+      let betrayed = false;
+      proxy.fail(
+        'HeadObject',
+        async (exchange) => {
+          const [, ...key] = new URL(exchange.seen.url, proxy.endpoint).pathname.slice(1).split('/');
+          const isUploaded = (await stepsOf(run)).some(({ step }) => step === 'verifyUpload');
+          if (isUploaded && !betrayed && key.at(-1) === 'dump.rdb') {
+            betrayed = true;
+            await betray(client, { Bucket: on.store.bucket, Key: key.join('/') });
+          }
+          await exchange.answer(await exchange.forward());
+        },
+        { key: `/${instance}/` },
+      );
+      expect(await failureOf(run)).toMatchObject({ code });
+      client.destroy();
+      await around.nothingIsLeft();
+      await around.nextRunSucceeds();
+    },
+  );
 });
+
+interface ObjectName {
+  readonly Bucket: string;
+  readonly Key: string;
+}
+
+/** What a store does to a dump that it had whole, by the name of the instance that it does it to. */
+const betrayals: Record<string, { betray(client: S3Client, name: ObjectName): Promise<unknown>; code: string }> = {
+  vanishes: { betray: (client, name) => client.send(new DeleteObjectCommand(name)), code: 'OBJECT_MISSING' },
+  shrinks: {
+    betray: async (client, name) => {
+      const { Body, SSEKMSKeyId } = await client.send(new GetObjectCommand(name));
+      const whole = (await Body?.transformToByteArray()) as Uint8Array;
+      const half = whole.subarray(0, whole.length / 2);
+      await client.send(new PutObjectCommand({ ...name, Body: half, ServerSideEncryption: 'aws:kms', SSEKMSKeyId }));
+    },
+    code: 'OBJECT_DIFFERS',
+  },
+};
