@@ -1,3 +1,4 @@
+import { Context } from '@temporalio/activity';
 import type { InstanceContext } from '../backup/instance-context.ts';
 import { RewindError } from '../errors/rewind-error.ts';
 import { type FenceReport, fenceWrites } from '../fence/fence-writes.ts';
@@ -43,7 +44,10 @@ export function fenceActivities(contextOf: (subject: FenceSubject) => Promise<In
       runStep(async (io) => {
         const context = await contextOf(subject);
         const { endedBy, ...watched } = await watchFence(context.target, order(context, subject), io);
-        if (endedBy === 'signal') io.signal.throwIfAborted();
+        if (endedBy === 'signal') {
+          sayIfOrphaned(subject);
+          io.signal.throwIfAborted();
+        }
         return watched;
       }),
 
@@ -53,6 +57,14 @@ export function fenceActivities(contextOf: (subject: FenceSubject) => Promise<In
         return unfenceWrites(context.target, order(context, subject), io);
       }),
   };
+}
+
+/** Temporal answers a heartbeat of a run that was terminated with `not found`. */
+function sayIfOrphaned({ instance, fenceId, workflowId }: FenceSubject): void {
+  const { cancellationDetails, log } = Context.current();
+  if (!cancellationDetails?.notFound) return;
+  const message = `fence without an owner: ${workflowId} is gone and ${instance} stays fenced (${fenceId}); next: rewind unfence ${instance}`;
+  log.error(message, { instance, fenceId });
 }
 
 /** Undoing whatever fence is open, for `rewind unfence`: there is no run that holds it any more. */

@@ -4,9 +4,11 @@ import { type FlushEvidence, whoFlushed } from '../incident/evidence/who-flushed
 import type { IncidentReport } from '../incident/report/incident-report.ts';
 import { type StoredReport, storeReport } from '../incident/report/store-report.ts';
 import { withRedis } from '../redis/connection.ts';
+import { loginOf } from '../restore/migrate-keys.ts';
 import type { RestorePoint } from '../restore/restore-point.ts';
 import type { RestoreSubject } from '../restore/restore-subject.ts';
 import { restoreFolder, stageDump } from '../restore/staged-dump.ts';
+import { swapBack } from '../restore/swap-back.ts';
 import { runStep } from './step.ts';
 
 type Subject = Pick<RestoreSubject, 'instance' | 'policyDigest'>;
@@ -27,6 +29,13 @@ export function evidenceActivities(contextOf: (subject: Subject) => Promise<Inst
         const { target, repository, home } = await contextOf(subject);
         const path = await stageDump(repository, restoreFolder(home, subject.restoreId), point, io);
         return withRedis(target, (redis) => findLossKind(redis, { path }, evidence.since, io));
+      }),
+
+    /** Undoes a SWAPDB; where it is undone already, nothing happens. */
+    swapBack: (subject: RestoreSubject, databases: readonly [number, number], wanted: number): Promise<boolean> =>
+      runStep(async () => {
+        const context = await contextOf(subject);
+        return withRedis(await loginOf(context, subject), (redis) => swapBack(redis, databases, wanted));
       }),
   };
 }

@@ -114,6 +114,9 @@ export async function replaceWholly(
 }
 
 /** Who the keys are put back as: the product's own user while everybody else is fenced. */
-async function loginOf({ target, home }: InstanceContext, { instance, fenceId }: RestoreSubject): Promise<RedisTarget> {
+export async function loginOf(
+  { target, home }: InstanceContext,
+  { instance, fenceId }: RestoreSubject,
+): Promise<RedisTarget> {
   return fenceId === undefined ? target : ownLogin(target, { instance, fenceId, home });
 }

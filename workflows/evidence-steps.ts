@@ -21,6 +21,16 @@ export function evidenceSteps(policy: InstancePolicy, story: RunStory) {
       return evidence;
     },
 
+    async swapBack(subject: RestoreSubject, databases: readonly [number, number], wanted: number) {
+      story.step('swapBack');
+      await host.swapBack.executeWithOptions({ summary: `SWAPDB ${databases.join(' ')}` }, [
+        subject,
+        databases,
+        wanted,
+      ]);
+      story.tell(`the databases ${databases.join(' and ')} are exchanged back`);
+    },
+
     async findLossKind(subject: RestoreSubject, point: RestorePoint, evidence: FlushEvidence) {
       story.step('findLossKind');
       const loss = await host.findLossKind.executeWithOptions({ summary: `what of ${point.id} is gone?` }, [

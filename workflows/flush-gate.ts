@@ -1,3 +1,4 @@
+import type { LossKind } from '../incident/evidence/loss-kind.ts';
 import type { RestorePlan } from '../restore/plan-restore.ts';
 import type { ConflictRule } from '../restore/restore-request.ts';
 import type { RestoreSubject } from '../restore/restore-subject.ts';
@@ -6,13 +7,18 @@ import { refuseOrGo } from './failure-code.ts';
 import { seconds } from './figures.ts';
 import { type FlushFinding, plannedParts, planParts } from './flush-finding.ts';
 import type { GatePlan, Gates } from './gate.ts';
+import type { Choice } from './gate-decision.ts';
 import { withPatience } from './park.ts';
 import type { PlannedRestore } from './put-back.ts';
 import type { RestoreSteps } from './restore-steps.ts';
 import type { RunStory } from './run-story.ts';
 
+/** `swap-back`: the databases are exchanged once more; `leave`: nothing is done. */
+export type FlushChoice = ConflictRule | 'swap-back' | 'leave';
+
 export interface ApprovedRecovery {
-  readonly choice: ConflictRule;
+  readonly choice: FlushChoice;
+  /** What is put back; none where nothing is. */
   readonly parts: readonly PlannedRestore[];
 }
 
@@ -32,7 +38,8 @@ export async function approveFlushRecovery(
     ...gatePlan(found, first, subject.fenceId !== undefined),
     refresh: async () => gatePlan(found, await look(), subject.fenceId !== undefined),
   });
-  const choice = answer.choice as ConflictRule;
+  const choice = answer.choice as FlushChoice;
+  if (choice === 'swap-back' || choice === 'leave') return { choice, parts: [] };
   const now = await look();
   const plans = await planParts(steps, found, now.target, choice);
   return { choice, parts: plannedParts(steps, subject, found, plans.map(refuseOrGo), now.target, choice) };
@@ -63,6 +70,7 @@ function gatePlan(
       ...new Set(plans.flatMap(({ tells }) => tells)),
     ].join('\n\n'),
     choices: [
+      ...withoutRestore(loss),
       {
         id: 'keep-live',
         text: 'Put back what is missing; what was written since stays as it is.',
@@ -74,7 +82,7 @@ function gatePlan(
         loses: `what was written since to keys of the backup (${live} keys are live); a safety copy is made and proven first`,
       },
     ],
-    default: 'keep-live',
+    default: withoutRestore(loss)[0]?.id ?? 'keep-live',
     plan: {
       backup: point.id,
       where,
@@ -86,6 +94,16 @@ function gatePlan(
       fenced,
     },
   };
+}
+
+/** Where nothing has to come out of a backup. */
+function withoutRestore({ kind, swapped }: LossKind): Choice[] {
+  if (kind === 'swapdb' && swapped) {
+    const text = `SWAPDB ${swapped.join(' ')} once more: no key is lost, and none is taken from a backup.`;
+    return [{ id: 'swap-back', text, loses: 'nothing; what was written since moves with its database' }];
+  }
+  if (kind !== 'not-a-loss') return [];
+  return [{ id: 'leave', text: 'Leave everything as it is: no loss was found.', loses: 'nothing' }];
 }
 
 function sum<T>(all: readonly T[], of: (one: T) => number): number {

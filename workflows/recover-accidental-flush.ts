@@ -66,6 +66,10 @@ export async function recoverAccidentalFlush(input: RecoverAccidentalFlushInput)
       unknown: [...found.evidence.unknown, ...found.loss.unknown],
     };
     const { choice, parts } = await approveFlushRecovery({ gates, story, steps }, subject, found);
+    const { swapped } = found.loss;
+    if (choice === 'swap-back' && swapped) {
+      await evidence.swapBack(subject, swapped, found.point.keysByDatabase[String(swapped[0])] ?? 0);
+    }
     if (parts.some((part) => part.plan.destructive)) await keepWhatIsLive({ gates, story }, plan);
 
     story.phase('restoring', { backupId: found.point.id });
@@ -85,7 +89,10 @@ export async function recoverAccidentalFlush(input: RecoverAccidentalFlushInput)
     }
     log.figures = { ...log.figures, ...figuresOfReport(figures) };
     const { restored, kept, replaced, expired } = figures;
-    const told = `${restored} keys are back from ${found.point.id}; of those written since ${kept} are as they were and ${replaced} were replaced (${choice}).`;
+    const told =
+      parts.length === 0
+        ? `Nothing was taken from a backup (${choice}).`
+        : `${restored} keys are back from ${found.point.id}; of those written since ${kept} are as they were and ${replaced} were replaced (${choice}).`;
     const report = await log.store('recovered', told);
     story.phase('done', { outcome: 'recovered' });
     return {
