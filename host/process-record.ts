@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
@@ -25,18 +26,48 @@ export async function readRecord(path: string): Promise<ProcessRecord | undefine
   }
 }
 
-export async function writeRecord(path: string, record: ProcessRecord): Promise<void> {
+/** By path: changes of one record come one after the other, because its server may end while it is being stopped. */
+const pending = new Map<string, Promise<unknown>>();
+
+/**
+ * Changes a record, whole or not at all.
+ *
+ * @param change answers undefined where the record is another server's by now: then it stays
+ */
+export function changeRecord(
+  path: string,
+  change: (now: ProcessRecord | undefined) => ProcessRecord | undefined,
+): Promise<void> {
+  const changed = (pending.get(path) ?? Promise.resolve()).then(async () => {
+    const record = change(await readRecord(path));
+    if (record !== undefined) await writeRecord(path, record);
+  });
+  pending.set(
+    path,
+    changed.catch(() => undefined),
+  );
+  return changed;
+}
+
+/** Ends when no change of this process is under way. */
+export async function recordSettled(path: string): Promise<void> {
+  await pending.get(path);
+}
+
+async function writeRecord(path: string, record: ProcessRecord): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const temporary = `${path}.${process.pid}.part`;
-  const file = await open(temporary, 'w', 0o600);
+  const temporary = `${path}.${randomBytes(6).toString('hex')}.part`;
   try {
-    await file.writeFile(`${JSON.stringify(record)}\n`);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, path).catch(async (error) => {
+    const file = await open(temporary, 'wx', 0o600);
+    try {
+      await file.writeFile(`${JSON.stringify(record)}\n`);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
     await rm(temporary, { force: true });
     throw error;
-  });
+  }
 }

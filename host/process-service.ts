@@ -11,7 +11,7 @@ import { wasKilledForMemory } from './kernel-log.ts';
 import { prepareEnd } from './last-save.ts';
 import { askLoadState } from './loading-progress.ts';
 import { lastLogLines, logLength, reasonIn } from './log-words.ts';
-import { type ProcessRecord, readRecord, writeRecord } from './process-record.ts';
+import { changeRecord, type ProcessRecord, readRecord, recordSettled } from './process-record.ts';
 import type { HostService, LastExit, ServiceState, ServiceSurroundings } from './service.ts';
 import { waitLoaded } from './wait-loaded.ts';
 
@@ -77,16 +77,14 @@ export function processService(
       startedAt: new Date().toISOString(),
       logFrom,
     };
-    await writeRecord(recordPath, record);
-    const noteExit = async (code: number | null, signal: NodeJS.Signals | null) => {
-      const now = await readRecord(recordPath);
-      if (now?.pid !== pid || now.identity !== record.identity) return;
-      await writeRecord(recordPath, { ...now, exit: { code, signal, at: new Date().toISOString() } });
+    await changeRecord(recordPath, () => record);
+    const noteExit = (code: number | null, signal: NodeJS.Signals | null): void => {
+      const exit = { code, signal, at: new Date().toISOString() };
+      const isItsOwn = (now: ProcessRecord | undefined) => now?.pid === pid && now.identity === record.identity;
+      changeRecord(recordPath, (now) => (now && isItsOwn(now) ? { ...now, exit } : undefined)).catch(() => undefined);
     };
-    const seen = (code: number | null, signal: NodeJS.Signals | null) =>
-      void noteExit(code, signal).catch(() => undefined);
-    if (child.exitCode !== null || child.signalCode !== null) seen(child.exitCode, child.signalCode);
-    else child.once('exit', seen);
+    if (child.exitCode !== null || child.signalCode !== null) noteExit(child.exitCode, child.signalCode);
+    else child.once('exit', noteExit);
     return record;
   };
 
@@ -116,7 +114,7 @@ export function processService(
       const record = await readRecord(recordPath);
       if (record === undefined || !runs(record)) return refuseStranger('stop it');
       await prepareEnd(around.target, options?.lastSave ?? 'as-configured');
-      await writeRecord(recordPath, { ...record, told: true });
+      await changeRecord(recordPath, (now) => now && { ...now, told: true });
       const since = await logLength(logFile);
       // Between the look and the signal the pid could only have been taken by a process started in that moment.
       if (isAlive(record.pid, record.identity)) process.kill(record.pid, 'SIGTERM');
@@ -132,6 +130,7 @@ export function processService(
       }
     },
     async lastExit(): Promise<LastExit | undefined> {
+      await recordSettled(recordPath);
       const record = await readRecord(recordPath);
       if (record === undefined || runs(record)) return undefined;
       const { exit } = record;

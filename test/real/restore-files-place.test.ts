@@ -108,9 +108,9 @@ describe.each(flavours)('%s', (flavour) => {
     const aclfile = join(dir, 'users.acl.proposed');
     const server = await startRedis({ flavour, dir, config: { include: conf, aclfile } });
     const redis = await connect(server);
-    // Redis 6.2 writes the default out once it has read it from a file.
-    const users = ((await redis.acl('LIST')) as string[]).map((line) => line.replace(' sanitize-payload', ''));
-    expect(users).toEqual(backup.description.acl);
+    // Redis 6.2 writes this default out only once it has read it from a file, others always.
+    const plain = (lines: readonly string[] = []) => lines.map((line) => line.replace(' sanitize-payload', ''));
+    expect(plain((await redis.acl('LIST')) as string[])).toEqual(plain(backup.description.acl));
     expect(await redis.config('GET', 'maxmemory')).toEqual(['maxmemory', String(200 * 1024 * 1024)]);
     expect(((await redis.config('GET', 'client-output-buffer-limit')) as string[])[1]).toContain(
       'normal 1048576 1048576 5',
