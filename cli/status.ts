@@ -8,9 +8,13 @@ import type { CliContext } from './main.ts';
 import type { ExitCode } from './output.ts';
 import { type InstanceStatus, type Measured, statusOf, wantsAttention } from './status/instance-status.ts';
 import { type RunningWorkflow, runningWorkflows } from './status/running-workflows.ts';
+import { type WaitingWorkflow, waitingWorkflows } from './status/waiting-workflows.ts';
 import { wrap } from './wrap.ts';
 
-type Running = ReadonlyMap<string, readonly RunningWorkflow[]>;
+interface Runs {
+  readonly running: ReadonlyMap<string, readonly RunningWorkflow[]>;
+  readonly waiting: ReadonlyMap<string, readonly WaitingWorkflow[]>;
+}
 
 /** What a crash now would lose and a restore would take. The repository alone answers that; Temporal tells what runs. */
 export async function status(context: CliContext, _options: object, name?: string): Promise<ExitCode> {
@@ -18,29 +22,32 @@ export async function status(context: CliContext, _options: object, name?: strin
   const { config } = effective;
   const names = name === undefined ? instancesInForce(config) : [name];
   const policies = names.map((instance) => policyOf(config, instance));
-  const running = await whatRuns(effective, context);
+  const runs = await whatRuns(effective, context);
   const repository = await openRepository(config.repository);
   const instances: Record<string, InstanceStatus> = {};
   try {
     for (const policy of policies) {
       const backups = await listBackups(repository, policy.instance, { all: true });
-      instances[policy.instance] = statusOf(policy, backups, running?.get(policy.instance) ?? [], new Date());
+      const running = runs?.running.get(policy.instance) ?? [];
+      const waiting = runs?.waiting.get(policy.instance) ?? [];
+      instances[policy.instance] = statusOf(policy, backups, running, new Date(), waiting);
     }
   } finally {
     repository.close();
   }
   const ui = effective.embedded.temporal?.ui;
-  const temporal = { ...temporalAddress(effective.temporal), ...(ui ? { ui } : {}), reachable: running !== undefined };
+  const temporal = { ...temporalAddress(effective.temporal), ...(ui ? { ui } : {}), reachable: runs !== undefined };
   context.output.answer(asText(instances, ui), { temporal, instances });
   return Object.values(instances).some(wantsAttention) ? 3 : 0;
 }
 
 /** Undefined where Temporal cannot be asked: then nothing of what runs is known, and that is said. */
-async function whatRuns({ temporal }: EffectiveConfig, { output }: CliContext): Promise<Running | undefined> {
+async function whatRuns({ temporal }: EffectiveConfig, { output }: CliContext): Promise<Runs | undefined> {
   try {
     const client = await connectClient(temporal);
     try {
-      return await runningWorkflows(client);
+      const running = await runningWorkflows(client);
+      return { running, waiting: await waitingWorkflows(client, running) };
     } finally {
       await client.connection.close();
     }
@@ -58,7 +65,7 @@ function asText(instances: Readonly<Record<string, InstanceStatus>>, ui: string 
   return [...parts, ...(ui ? [`Temporal UI: ${ui}`] : [])].join('\n\n');
 }
 
-function instanceText(name: string, { rpo, rto, lastBackup, lastVerified, running }: InstanceStatus): string {
+function instanceText(name: string, { rpo, rto, lastBackup, lastVerified, running, waiting }: InstanceStatus): string {
   const lines = [
     name,
     `  RPO now       ${againstObjective(rpo, 'nothing is proven')}`,
@@ -74,6 +81,11 @@ function instanceText(name: string, { rpo, rto, lastBackup, lastVerified, runnin
   }
   for (const { workflowId, phase, steps } of running) {
     lines.push(`  running       ${workflowId}`, wrap([phase, ...steps].filter(Boolean).join(', '), 16));
+  }
+  for (const { workflowId, gate, approvals, required, deadline, command } of waiting) {
+    const until = deadline ? `, rejected at ${deadline}` : ', without end';
+    lines.push(`  WAITS FOR YOU ${workflowId}`, wrap(`${gate}, ${approvals} of ${required} approvals${until}`, 16));
+    lines.push(`                next: ${command}`);
   }
   return lines.join('\n');
 }

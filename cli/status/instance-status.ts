@@ -1,6 +1,7 @@
 import type { InstancePolicy } from '../../policy/instance-policy.ts';
 import type { BackupEntry, CataloguedBackup } from '../../repository/catalogue.ts';
 import type { RunningWorkflow } from './running-workflows.ts';
+import type { WaitingWorkflow } from './waiting-workflows.ts';
 
 /** A figure against its objective. Without `seconds` there is nothing to measure; without an objective any will do. */
 export interface Measured {
@@ -20,8 +21,8 @@ export interface InstanceStatus {
   /** When the last verified backup was begun: an older one than `lastBackup` where that is not verified. */
   readonly lastVerified?: string;
   readonly running: readonly RunningWorkflow[];
-  /** Workflows at a gate; this version has none. */
-  readonly waiting: readonly never[];
+  /** What waits for a person. */
+  readonly waiting: readonly WaitingWorkflow[];
   /** Fences in force; this version makes none. */
   readonly fences: readonly never[];
 }
@@ -32,6 +33,7 @@ export function statusOf(
   backups: readonly CataloguedBackup[],
   running: readonly RunningWorkflow[],
   now: Date,
+  waiting: readonly WaitingWorkflow[] = [],
 ): InstanceStatus {
   const { rpoSeconds, rtoSeconds } = policy.objectives;
   const verified = backups.find(({ state }) => state === 'verified');
@@ -44,15 +46,15 @@ export function statusOf(
     ...(backups[0] ? { lastBackup: entryOnly(backups[0]) } : {}),
     ...(verified ? { lastVerified: verified.time } : {}),
     running,
-    waiting: [],
+    waiting,
     fences: [],
   };
 }
 
-/** True where an objective is missed, or the newest backup is not what it should be: exit code 3. */
-export function wantsAttention({ rpo, rto, lastBackup }: InstanceStatus): boolean {
+/** True where an objective is missed, the newest backup is not what it should be, or a run waits for a person: exit code 3. */
+export function wantsAttention({ rpo, rto, lastBackup, waiting }: InstanceStatus): boolean {
   const doubtful = lastBackup !== undefined && (lastBackup.state !== 'verified' || lastBackup.flagged !== undefined);
-  return !rpo.met || rto?.met === false || doubtful;
+  return !rpo.met || rto?.met === false || doubtful || waiting.length > 0;
 }
 
 function measured(seconds: number | undefined, objectiveSeconds: number | undefined): Measured {

@@ -33,6 +33,8 @@ export interface GateWorker {
   parked(input: Partial<ParkedInput> & Pick<ParkedInput, 'step'>): Promise<WorkflowHandle<() => Promise<ParkedResult>>>;
   /** A file that says what a step does. */
   says(text: object | '', file?: string): Promise<string>;
+  /** As when the orchestrator is down. */
+  stopWorker(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -71,9 +73,13 @@ export async function startGateWorker(
       await writeFile(file, text === '' ? '' : JSON.stringify(text));
       return file;
     },
+    stopWorker: async () => {
+      if (worker.getState() === 'RUNNING') worker.shutdown();
+      await running;
+    },
     stop: async () => {
       await Promise.all(started.map((run) => run.terminate().catch(() => undefined)));
-      worker.shutdown();
+      if (worker.getState() === 'RUNNING') worker.shutdown();
       await running;
       await native.close();
       await connection.close();
