@@ -18,6 +18,7 @@ export interface Search {
   readonly to: number;
   /** Commands may follow the dump (a preamble). */
   readonly followed: boolean;
+  readonly textKeys: boolean;
 }
 
 /**
@@ -33,7 +34,7 @@ export async function findRecords(
   damagedRecord: number | undefined,
   io: StepIO,
 ): Promise<number | undefined> {
-  const probe = new RecordProbe(search.form);
+  const probe = new RecordProbe(search.form, search.textKeys);
   const window = Buffer.allocUnsafe(windowBytes);
   const file = await open(search.path, 'r');
   try {

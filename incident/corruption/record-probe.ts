@@ -15,6 +15,8 @@ import type { RdbForm } from './walk-from.ts';
 const enoughRecords = 16;
 /** Before the file's end fewer will do. */
 const enoughAtTheEnd = 4;
+/** The first records of a run may be a value's bytes that lead into true ones by accident. */
+const readClosely = 2;
 const longestKey = 64 * 1024;
 /** Redis was not there before 2009, and nobody sets an expiry of five centuries. */
 const firstExpiryMs = Date.UTC(2009, 0);
@@ -25,6 +27,15 @@ const lastExpiryMs = Date.UTC(2500, 0);
  * said.
  */
 export type Probe = 'good' | 'bad' | 'longer';
+
+/** Printable ASCII. */
+export function isText(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let i = start; i < end; i++) {
+    const byte = bytes[i]!;
+    if (byte < 0x20 || byte >= 0x7f) return false;
+  }
+  return true;
+}
 
 /** False where a key would be too long to be looked at in one piece. Reads nothing. */
 function keyFits(c: Cursor): boolean {
@@ -46,6 +57,7 @@ export const plausibleExpiry = (atMs: number): boolean => atMs > firstExpiryMs &
 /** Looks whether records of a dump begin at a byte, to find them again behind damage. */
 export class RecordProbe {
   readonly #form: RdbForm;
+  readonly #textKeys: boolean;
   readonly #types: (RdbTypeInfo | undefined)[] = [];
   readonly #cursor = new Cursor();
   readonly #check = new ValueCheck();
@@ -54,8 +66,10 @@ export class RecordProbe {
   #readers: (ValueReader | undefined)[] = [];
   readonly #begins = new Uint8Array(256);
 
-  constructor(form: RdbForm) {
+  /** @param textKeys the dump's keys are text: bytes that are none are then no key to begin with */
+  constructor(form: RdbForm, textKeys: boolean) {
     this.#form = form;
+    this.#textKeys = textKeys;
     for (const [code, info] of typesOf(form.magic)) {
       this.#types[code] = info;
       this.#begins[code] = 1;
@@ -92,7 +106,7 @@ export class RecordProbe {
         const code = c.u8();
         if (code === opcode.eof) return this.#isEnd(bytes, c.pos, to, fileEnds, followed);
         if (!this.#passOpcode(c, code)) {
-          if (!this.#record(c, code, seen, decode)) return 'bad';
+          if (!this.#record(c, code, seen, decode, records < readClosely)) return 'bad';
           records++;
         }
         c.commit();
@@ -167,7 +181,7 @@ export class RecordProbe {
   }
 
   /** An empty key, one that was just there, a value that no server writes: then it is no record. */
-  #record(c: Cursor, code: number, seen: KeySet, decode: boolean): boolean {
+  #record(c: Cursor, code: number, seen: KeySet, decode: boolean, closely: boolean): boolean {
     const info = this.#types[code];
     const reader = this.#readers[code];
     if (info === undefined || reader === undefined) return false;
@@ -175,6 +189,7 @@ export class RecordProbe {
     this.#strings.read(c, this.#key);
     const { bytes, start, end } = this.#key;
     if (start === end || seen.add(0, bytes, start, end) === undefined) return false;
+    if (closely && this.#textKeys && !isText(bytes, start, end)) return false;
     if (!decode || !isDecoded(info.type)) {
       reader.begin(null);
       reader.run(c);

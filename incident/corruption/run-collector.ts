@@ -3,7 +3,7 @@ import type { RdbEntry } from '../../rdb/entry.ts';
 import { isDecoded } from '../../rdb/types.ts';
 import type { RdbVisitor } from '../../rdb/visitor.ts';
 import { KeySet } from './key-set.ts';
-import { plausibleExpiry } from './record-probe.ts';
+import { isText, plausibleExpiry } from './record-probe.ts';
 import { ValueCheck } from './value-check.ts';
 
 /** A stretch of the file that is whole records of one database, nothing between them. */
@@ -156,6 +156,11 @@ export class RunCollector {
     this.#selectedSince = false;
   }
 
+  /** True where the dump's keys are text, but for a few. */
+  get keysAreText(): boolean {
+    return this.#oddKeys * 20 < this.#keys;
+  }
+
   /** True where as many keys were read as the dump says it holds, or it does not say. */
   get complete(): boolean {
     const read = this.#runs.reduce((sum, { keys }) => sum + keys, 0);
@@ -250,16 +255,12 @@ export class RunCollector {
   #isOdd(entry: RdbEntry): boolean {
     if (entry.keyStart === entry.keyEnd) return true;
     if (entry.expireAtMs >= 0 && !plausibleExpiry(entry.expireAtMs)) return true;
-    let text = true;
-    for (let i = entry.keyStart; i < entry.keyEnd && text; i++) {
-      const byte = entry.keyBytes[i]!;
-      text = byte >= 0x20 && byte < 0x7f;
-    }
+    const text = isText(entry.keyBytes, entry.keyStart, entry.keyEnd);
     if (this.#keys < learnedKeys) {
       this.#keys++;
       if (!text) this.#oddKeys++;
     }
-    return !text && this.#oddKeys * 20 < this.#keys;
+    return !text && this.keysAreText;
   }
 }
 

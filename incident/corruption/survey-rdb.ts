@@ -104,7 +104,7 @@ export async function surveyRdb(path: string, options: SurveyOptions, io: StepIO
       break;
     }
     const cut = collector.cutAt(walked.error, place.offset);
-    const search = { path, form, to: sizeBytes, followed: options.followed ?? false };
+    const search = { path, form, to: sizeBytes, followed: options.followed ?? false, textKeys: collector.keysAreText };
     const next =
       damages.length + 1 >= mostDamages ? undefined : await findRecords(search, cut.searchFrom, cut.damagedRecord, io);
     damages.push(damageOf(walked, cut.from, next !== undefined));
