@@ -24,7 +24,7 @@ export async function connectToFence(
     return redis;
   } catch (error) {
     // The undoing may have removed the own user just before it was made again here.
-    await login.call('ACL', 'DELUSER', fence.record.ownUser).catch(() => undefined);
+    await redis.call('ACL', 'DELUSER', fence.record.ownUser).catch(() => undefined);
     await forgetSecret(order);
     redis.disconnect();
     throw error;

@@ -55,8 +55,12 @@ describe.each<Flavour>(['redis-6.2', 'redis-8.2'])('%s', (flavour) => {
     expect(await on.aclList()).toEqual(before);
     expect(await left()).toEqual(nothing);
 
+    const consumer = await on.login('app', 'secret');
+    const popped = consumer.call('BLPOP', 'jobs', '0').catch(() => 'ended');
+    await on.untilBlocked(1);
     await killedAfter(on, 'fence', order.fenceId, phase);
     await fenceWrites(target, order, io);
+    expect(await popped, 'who waited to pop is cut off by whichever attempt came so far').toBe('ended');
     const app = await on.login('app', 'secret');
     await expect(app.set('a', '1')).rejects.toThrow(/NOPERM/);
     const own = await on.connect(await ownLogin(target, order));
