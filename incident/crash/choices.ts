@@ -119,12 +119,19 @@ function leaveRunning({ address, role, keys }: ServerCopy): CrashChoice {
 }
 
 function promote(facts: CrashFacts, copy: ServerCopy): CrashChoice {
-  const bySentinel = (facts.survey.sentinels?.answers.length ?? 0) > 0;
+  const { sentinels } = facts.survey;
+  const bySentinel = (sentinels?.answers.length ?? 0) > 0;
+  const what = `${keyCount(copy.keys)}, ${ageWords(copy)}`;
+  const how = bySentinel
+    ? `Have the Sentinels fail over; they choose the replica, ${copy.address} (${what}) is one of them`
+    : `Promote the replica ${copy.address} (${what})`;
+  const then = facts.hostLost ? '.' : ', then start the crashed node as its replica.';
+  const undone = sentinels && !bySentinel ? ' No Sentinel answers: they may undo it when they are back.' : '';
   return {
     id: `promote:${copy.address}`,
     kind: 'promote',
     target: copy.address,
-    text: `${bySentinel ? 'Have the Sentinels fail over' : `Promote the replica ${copy.address}`} (${keyCount(copy.keys)}, ${ageWords(copy)})${bySentinel ? `; ${copy.address} is the best replica, they choose` : ''}${facts.hostLost ? '' : ', then start the crashed node as its replica'}.`,
+    text: `${how}${then}${undone}`,
     ...ofReplica(facts, copy),
   };
 }
@@ -234,10 +241,13 @@ function backupChoices(facts: CrashFacts): CrashChoice[] {
   if (facts.hostLost) {
     return best ? (facts.otherInstances ?? []).map((name) => ofBackup(facts, best, 'other-instance', name)) : [];
   }
-  return offered.map((backup) => ({
-    ...ofBackup(facts, backup, 'backup', backup.id),
-    ...(followers.length > 0 ? { detachFirst: followers } : {}),
-  }));
+  return offered.map((backup) => {
+    const choice = ofBackup(facts, backup, 'backup', backup.id);
+    if (followers.length === 0) return choice;
+    const again = facts.survey.sentinels ? ', until the Sentinels make them follow again' : '';
+    const text = `${choice.text} Before that ${followers.join(', ')} ${followers.length === 1 ? 'is' : 'are'} taken off it and ${followers.length === 1 ? 'keeps' : 'keep'} the data${again}.`;
+    return { ...choice, text, detachFirst: followers };
+  });
 }
 
 function ofBackup(

@@ -84,7 +84,13 @@ function judgeDump({ dump, settings }: LocalFiles, backup: BackupEntry | undefin
 }
 
 function judgeAof({ aof }: LocalFiles, backup: BackupEntry | undefined, fewer: number): LocalVerdict {
-  const { sizeBytes = 0, lastWriteAt, base, missingFiles = [] } = aof ?? {};
+  const { sizeBytes = 0, lastWriteAt, base, missingFiles = [], manifestDamage } = aof ?? {};
+  if (manifestDamage !== undefined) {
+    return {
+      state: 'damaged',
+      sentence: `The manifest of the append-only file is damaged (${manifestDamage}): the server would not start from it.`,
+    };
+  }
   if (missingFiles.length > 0) {
     return {
       state: 'damaged',

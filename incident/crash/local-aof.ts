@@ -1,5 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { parseAofManifest } from '../../aof/manifest.ts';
+import { RewindError } from '../../errors/rewind-error.ts';
 import type { LocalDump } from './local-files.ts';
 import type { LocalSettings } from './local-settings.ts';
 
@@ -17,51 +19,72 @@ export interface LocalAof {
   readonly missingFiles: readonly string[];
   /** Parts that lie in the folder although no manifest names them: what is left of an AOF that lost its manifest. */
   readonly unnamedFiles: readonly string[];
+  /** Why the manifest cannot be read: the server refuses to start. */
+  readonly manifestDamage?: string;
 }
 
-const MANIFEST_BYTES = 1024 * 1024;
+/** The files that a server would load, in their order, by their paths. */
+export interface AofPaths {
+  readonly form: LocalAof['form'];
+  readonly paths: readonly string[];
+  readonly manifestDamage?: string;
+}
 
-/** @see https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/ (multi-part AOF) */
+/** Finds the files by the manifest. @see https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/ */
+export async function aofPaths({ dir, appenddirname, appendfilename }: LocalSettings): Promise<AofPaths> {
+  const folder = join(dir, appenddirname);
+  const manifest = await readFile(join(folder, `${appendfilename}.manifest`)).catch(() => undefined);
+  if (manifest) {
+    try {
+      const { base, incrs } = parseAofManifest(manifest);
+      const named = [...(base ? [base] : []), ...incrs].map(({ name }) => join(folder, name));
+      return { form: 'parts', paths: named };
+    } catch (error) {
+      if (!(error instanceof RewindError)) throw error;
+      return { form: 'parts', paths: [], manifestDamage: error.message };
+    }
+  }
+  // An AOF of the old form is taken over by a newer server, which makes a manifest for it.
+  const single = join(dir, appendfilename);
+  return (await fileAt(single)) ? { form: 'one-file', paths: [single] } : { form: 'missing', paths: [] };
+}
+
+/** What of it is there. The base is read where it is a dump; commands are not replayed. */
 export async function readLocalAof(
-  { dir, appenddirname, appendfilename }: LocalSettings,
+  settings: LocalSettings,
   readBase: (path: string) => Promise<LocalDump>,
 ): Promise<LocalAof> {
-  const folder = join(dir, appenddirname);
-  const present = await readdir(folder).catch(() => [] as string[]);
-  const named = await namesIn(join(folder, `${appendfilename}.manifest`));
-  const isPart = (name: string) => name.startsWith(`${appendfilename}.`) && /\.(?:rdb|aof)$/.test(name);
-  if (named === undefined) {
-    // An AOF of the old form is taken over by a newer server, which makes a manifest for it.
-    const single = await sizeOf(join(dir, appendfilename));
-    const unnamedFiles = present.filter(isPart);
-    if (!single) return { form: 'missing', sizeBytes: 0, missingFiles: [], unnamedFiles };
-    return { form: 'one-file', sizeBytes: single.size, lastWriteAt: single.at, missingFiles: [], unnamedFiles };
-  }
-  const files = await Promise.all(named.map(async (name) => ({ name, found: await sizeOf(join(folder, name)) })));
-  const baseName = named.find((name) => name.endsWith('.base.rdb'));
-  const lastWriteAt = files
-    .flatMap(({ found }) => (found ? [found.at] : []))
+  const { form, paths, manifestDamage } = await aofPaths(settings);
+  const files = await Promise.all(paths.map(async (path) => ({ path, found: await fileAt(path) })));
+  const present = files.flatMap(({ found }) => (found ? [found] : []));
+  const lastWriteAt = present
+    .map(({ at }) => at)
     .sort()
     .at(-1);
+  const base = files.find(({ path, found }) => found && path.endsWith('.base.rdb'));
   return {
-    form: 'parts',
-    sizeBytes: files.reduce((sum, { found }) => sum + (found?.size ?? 0), 0),
+    form,
+    sizeBytes: present.reduce((sum, { size }) => sum + size, 0),
     ...(lastWriteAt ? { lastWriteAt } : {}),
-    ...(baseName && present.includes(baseName) ? { base: await readBase(join(folder, baseName)) } : {}),
-    missingFiles: files.filter(({ found }) => !found).map(({ name }) => name),
-    unnamedFiles: present.filter((name) => isPart(name) && !named.includes(name)),
+    ...(base ? { base: await readBase(base.path) } : {}),
+    missingFiles: files.filter(({ found }) => !found).map(({ path }) => nameOf(path)),
+    unnamedFiles: await unnamed(settings, paths.map(nameOf)),
+    ...(manifestDamage ? { manifestDamage } : {}),
   };
 }
 
-/** Base and incrs that the manifest names, not the history; undefined where there is no manifest or an empty one. */
-async function namesIn(path: string): Promise<string[] | undefined> {
-  const text = await readFile(path, 'utf8').catch(() => '');
-  const names = [...text.slice(0, MANIFEST_BYTES).matchAll(/^file "?([^"\n]+?)"? seq \d+ type ([bi])\b/gm)];
-  const plain = names.map(([, name]) => name as string).filter((name) => !name.includes('/'));
-  return plain.length === 0 ? undefined : plain;
+async function unnamed(
+  { dir, appenddirname, appendfilename }: LocalSettings,
+  named: readonly string[],
+): Promise<string[]> {
+  const present = await readdir(join(dir, appenddirname)).catch(() => [] as string[]);
+  const isPart = (name: string) => name.startsWith(`${appendfilename}.`) && /\.(?:rdb|aof)$/.test(name);
+  return present.filter((name) => isPart(name) && !named.includes(name));
 }
 
-async function sizeOf(path: string): Promise<{ size: number; at: string } | undefined> {
+async function fileAt(path: string): Promise<{ size: number; at: string } | undefined> {
   const found = await stat(path).catch(() => undefined);
   return found?.isFile() ? { size: found.size, at: found.mtime.toISOString() } : undefined;
 }
+
+const nameOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1);

@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import type { RdbEntry } from '../../rdb/entry.ts';
 import { Reservoir } from '../../rdb/reservoir.ts';
 import type { RdbFile } from '../../rdb/source.ts';
 import { walkRdb } from '../../rdb/walk.ts';
@@ -11,6 +12,8 @@ export const SAMPLED = 1_000;
 /** Longer names are passed over, so that memory is bounded whatever the keys are. */
 const NAME_BYTES = 512;
 const EXISTS_AT_ONCE = 200;
+/** Databases that are sampled; further ones, which nobody has, are judged by their counts. */
+const DATABASES = 64;
 
 export interface SampledDump {
   readonly sample: KeySample;
@@ -39,17 +42,25 @@ export async function sampleKeys(
         if (entry.keyEnd - entry.keyStart > NAME_BYTES) return null;
         let reservoir = reservoirs.get(entry.db);
         if (!reservoir) {
+          if (reservoirs.size >= DATABASES) return null;
           reservoir = new Reservoir(options.count ?? SAMPLED, (options.seed ?? 1) + entry.db);
           reservoirs.set(entry.db, reservoir);
         }
         const slot = reservoir.offer();
-        if (slot >= 0) reservoir.put(slot, entry.copyKey());
+        if (slot >= 0) reservoir.put(slot, ownCopy(entry));
         return null;
       },
     },
     { signal: options.signal },
   );
   return { sample: new Map([...reservoirs].map(([db, reservoir]) => [db, reservoir.chosen])), keys };
+}
+
+/** Of its own memory: a slice of Node's pool would keep 8 KiB for each name. */
+function ownCopy({ keyBytes, keyStart, keyEnd }: RdbEntry): Buffer {
+  const copy = Buffer.allocUnsafeSlow(keyEnd - keyStart);
+  copy.set(keyBytes.subarray(keyStart, keyEnd));
+  return copy;
 }
 
 /** Which of the sampled keys of one database of the dump are in a database of the live server, in the sample's order. */

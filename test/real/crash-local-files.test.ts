@@ -61,7 +61,7 @@ describe.each(flavours)('%s', (flavour) => {
   );
 
   test.skipIf(missingFlavour(flavour))(
-    'an append-only file is found in its own form, and a FLUSHALL does not empty it',
+    'an append-only file is found in the form of its server, with the time of its last write',
     async () => {
       const { server, redis, settings } = await start({ flavour, config: { appendonly: 'yes' } });
       await redis.mset('a', '1', 'b', '2');
@@ -136,6 +136,18 @@ test('an incr that the manifest names and that is gone is a start that fails', a
   const local = await readLocalFiles(settings, io);
   expect(local.aof?.missingFiles).toEqual([incr]);
   expect(compareLocal(local, []).state).toBe('damaged');
+});
+
+test('a manifest that the server would not take is a start that fails', async () => {
+  const { server, redis, settings } = await start({ config: { appendonly: 'yes' } });
+  await redis.set('a', '1');
+  await server.kill9();
+  await writeFile(
+    join(server.dir, 'appendonlydir', 'appendonly.aof.manifest'),
+    'file appendonly.aof.1.incr.aof seq x type i\n',
+  );
+  const local = await readLocalFiles(settings, io);
+  expect(compareLocal(local, [])).toMatchObject({ state: 'damaged', sentence: expect.stringContaining('line 1') });
 });
 
 test.each(flavours)('%s: its own log says why it ended', async (flavour) => {

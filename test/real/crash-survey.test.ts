@@ -1,40 +1,19 @@
 import { createServer } from 'node:net';
-import type { Redis } from 'ioredis';
 import { afterEach, describe, expect, test } from 'vitest';
 import { followersOfPrimary, otherPrimaries, primaryItself } from '../../incident/crash/copies.ts';
 import { type CopiesAsked, surveyCopies } from '../../incident/crash/survey-copies.ts';
-import { connectRedis } from '../../redis/connection.ts';
-import { keysOf, readInfo } from '../../redis/info.ts';
 import { freePort } from '../support/free-port.ts';
+import { ReplicaSet, untilSynced } from '../support/replication.ts';
 import { startSentinel } from '../support/sentinel.ts';
-import { type Flavour, missingFlavour, type RedisOptions, type RedisServer, startRedis } from '../support/servers.ts';
+import { type Flavour, missingFlavour, type RedisOptions, type RedisServer } from '../support/servers.ts';
 
-const undo: (() => unknown)[] = [];
+const set = new ReplicaSet();
 const io = { signal: new AbortController().signal };
 
-afterEach(async () => {
-  for (const step of undo.splice(0).reverse()) await step();
-});
+afterEach(() => set.stop());
 
-async function start(options: RedisOptions = {}): Promise<{ server: RedisServer; redis: Redis; url: string }> {
-  const server = await startRedis({ ...options, config: { 'repl-diskless-sync-delay': '0', ...options.config } });
-  undo.push(() => server.stop());
-  const url = `redis://127.0.0.1:${server.port}`;
-  const redis = await connectRedis({ url });
-  undo.push(() => redis.disconnect());
-  return { server, redis, url };
-}
-
+const start = (options: RedisOptions = {}) => set.start(options);
 const replicaOf = (server: RedisServer) => ({ replicaof: `127.0.0.1 ${server.port}` });
-
-/** Every key of the primary is on the replica. */
-async function untilInSync(primary: Redis, replica: Redis): Promise<void> {
-  await expect
-    .poll(async () => (await replica.info('replication')).includes('master_link_status:up'), { timeout: 20_000 })
-    .toBe(true);
-  const keys = async (redis: Redis) => keysOf(await readInfo(redis, 'keyspace'));
-  await expect.poll(() => keys(replica), { timeout: 20_000 }).toBe(await keys(primary));
-}
 
 const survey = (asked: CopiesAsked) => surveyCopies(asked, io);
 
@@ -48,8 +27,8 @@ describe.each<Flavour>(['redis-7.0', 'redis-8.2', 'valkey-9'])('%s', (flavour) =
       await a.redis.set('k3', 'v');
       const b = await start({ flavour, config: replicaOf(a.server) });
       const c = await start({ flavour, config: replicaOf(b.server) });
-      await untilInSync(a.redis, b.redis);
-      await untilInSync(a.redis, c.redis);
+      await untilSynced(a.redis, b.redis);
+      await untilSynced(a.redis, c.redis);
       const asked = { primary: { url: a.url }, replicas: [b.url] };
       const alive = await survey(asked);
       expect(primaryItself(alive)).toMatchObject({ role: 'primary', keys: 3, ageSeconds: 0 });
@@ -83,7 +62,7 @@ describe.each<Flavour>(['redis-7.0', 'redis-8.2', 'valkey-9'])('%s', (flavour) =
     const a = await start({ flavour });
     const b = await start({ flavour, config: replicaOf(a.server) });
     await a.redis.set('k', 'v');
-    await untilInSync(a.redis, b.redis);
+    await untilSynced(a.redis, b.redis);
     await a.server.kill9();
     await b.redis.replicaof('NO', 'ONE');
     const found = await survey({ primary: { url: a.url }, replicas: [b.url] });
@@ -98,7 +77,7 @@ test('a replica that was restarted while its primary was gone does not pretend t
   const a = await start();
   await a.redis.set('k', 'v');
   const b = await start({ config: { ...replicaOf(a.server), save: '3600 1' } });
-  await untilInSync(a.redis, b.redis);
+  await untilSynced(a.redis, b.redis);
   await b.redis.bgsave().catch(() => {});
   await expect.poll(() => b.redis.info('persistence'), { timeout: 15_000 }).toContain('rdb_bgsave_in_progress:0');
   await a.server.kill9();
@@ -114,12 +93,12 @@ test('the replica that is behind is told from the one that has all', async () =>
   const b = await start({ config: replicaOf(a.server) });
   const c = await start({ config: replicaOf(a.server) });
   await a.redis.set('k', 'v');
-  await untilInSync(a.redis, b.redis);
-  await untilInSync(a.redis, c.redis);
+  await untilSynced(a.redis, b.redis);
+  await untilSynced(a.redis, c.redis);
   process.kill(c.server.pid, 'SIGSTOP');
-  undo.push(() => process.kill(c.server.pid, 'SIGCONT'));
+  set.later(() => process.kill(c.server.pid, 'SIGCONT'));
   for (let i = 0; i < 20; i += 1) await a.redis.set(`more${i}`, 'v');
-  await untilInSync(a.redis, b.redis);
+  await untilSynced(a.redis, b.redis);
   const frozen = await survey({ primary: { url: a.url }, replicas: [b.url, c.url] });
   // It accepts connections and answers nothing: the survey ends all the same.
   expect(frozen.silent).toMatchObject([{ address: `127.0.0.1:${c.server.port}` }]);
@@ -141,12 +120,12 @@ test('Sentinels that promoted another server are believed, and the old address i
   const a = await start();
   const b = await start({ config: replicaOf(a.server) });
   await a.redis.set('k', 'v');
-  await untilInSync(a.redis, b.redis);
+  await untilSynced(a.redis, b.redis);
   const sentinel = await startSentinel({
     primaryPort: a.server.port,
     config: ['sentinel down-after-milliseconds main 1000', 'sentinel failover-timeout main 5000'],
   });
-  undo.push(() => sentinel.stop());
+  set.later(() => sentinel.stop());
   const gone = `127.0.0.1:${await freePort()}`;
   const asked: CopiesAsked = {
     primary: { url: a.url.replace('127.0.0.1', 'localhost') },
@@ -174,7 +153,7 @@ test('Sentinels that promoted another server are believed, and the old address i
 test('a server that accepts and says nothing costs seconds, not minutes', async () => {
   const mute = createServer(() => {});
   await new Promise<void>((ready) => mute.listen(0, '127.0.0.1', ready));
-  undo.push(() => mute.close());
+  set.later(() => mute.close());
   const { port } = mute.address() as { port: number };
   const began = Date.now();
   const found = await surveyCopies(
