@@ -229,10 +229,15 @@ program
 
 program
   .command('diff')
-  .description('which keys differ between two of: a backup, latest, live (counts; the names go to a file)')
+  .description('which keys differ between two of: a backup, latest, live; counts, and the names in a file')
   .argument('<name>', 'instance')
-  .argument('<a>', 'id of a backup, latest, or live')
-  .argument('<b>', 'id of a backup, latest, or live')
+  .argument('<a>', 'id of a backup, latest or live')
+  .argument('<b>', 'id of a backup, latest or live')
+  .option('--keys-per-second <n>', 'at most so many keys of a live server (default 50000)')
+  .addHelpText(
+    'after',
+    '\nRuns on this machine, without Temporal. Exit code 0 whether or not keys differ: the counts say so.',
+  )
   .action(runs(async () => (await import('./diff.ts')).diff));
 
 interruptedBy('SIGINT', 'interrupted');

@@ -37,6 +37,7 @@ const wrongUsage = new Set([
   'SECRET_MISSING',
   'RESTORE_INPUT_INVALID',
   'RUN_UNKNOWN',
+  'DIFF_SIDES',
 ]);
 
 /** What a person, or the lack of one, decided at a gate. */

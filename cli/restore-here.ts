@@ -9,9 +9,10 @@ import { policyOf } from '../policy/instance-policy.ts';
 import { takeStateLock } from '../process/state-lock.ts';
 import type { StepIO } from '../process/step-io.ts';
 import { withRedis } from '../redis/connection.ts';
+import { compareRestored } from '../restore/compare-restored.ts';
 import { placeInFolder } from '../restore/files/place-in-folder.ts';
 import { startSandbox } from '../restore/files/started-sandbox.ts';
-import { migrateKeys, replaceWholly } from '../restore/migrate-keys.ts';
+import { type Migration, migrateKeys, replaceWholly } from '../restore/migrate-keys.ts';
 import { planRestore, type RestorePlan } from '../restore/plan-restore.ts';
 import { findRestorePoint, type RestorePoint } from '../restore/restore-point.ts';
 import { intoText, parseRestoreInput, type RestoreInput, type RestoreRequest } from '../restore/restore-request.ts';
@@ -162,18 +163,19 @@ async function restoreAt(
     context.output.log(`what was live is kept in ${copy.id}`);
   }
   const by = plan.way === 'commands' ? 'commands' : 'slices';
-  const { figures } =
+  const migration: Migration = { request, point, by, plannedAtMs: target?.timeMs ?? Date.now() };
+  const going = { ...io, onCursor: () => undefined };
+  const { figures, conflicts } =
     plan.way === 'as-primary'
       ? await replaceWholly(place, subject, point, staged, io)
-      : await migrateKeys(
-          place,
-          subject,
-          { request, point, by, plannedAtMs: target?.timeMs ?? Date.now() },
-          { ...io, onCursor: () => undefined },
-        );
+      : await migrateKeys(place, subject, migration, going);
+  const asked = { kind: 'sample', migration, conflicts, othersMayWrite: true } as const;
+  const compared = await compareRestored(place, subject, asked, going);
+  for (const tell of compared.tells) context.output.log(tell);
+  if (compared.contradiction) throw new RewindError('RESTORE_NOT_EQUAL', compared.contradiction);
   await removeRestoreFolders(into.home, subject.restoreId);
   const { restored, kept, replaced, expired } = figures;
-  return { keys: { restored, kept, replaced, expired }, verified: false };
+  return { keys: { restored, kept, replaced, expired }, verified: true };
 }
 
 /** On a terminal the instance's name has to be typed; elsewhere nobody is there to confirm. */

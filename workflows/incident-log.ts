@@ -1,8 +1,8 @@
 import { proxyActivities, workflowInfo } from '@temporalio/workflow';
-import type { Comparison } from '../activities/compare.ts';
 import type { ReportActivities } from '../activities/incident.ts';
 import type { IncidentReport } from '../incident/report/incident-report.ts';
 import type { InstancePolicy } from '../policy/instance-policy.ts';
+import type { Comparison } from '../restore/compare-restored.ts';
 import { failureCode, sentenceOf } from './failure-code.ts';
 import type { Gates } from './gate.ts';
 import type { Decision } from './gate-record.ts';
@@ -41,14 +41,16 @@ export class IncidentLog {
 
   compared(comparison: Comparison | undefined): void {
     if (!comparison) return;
-    const { kind, same, differing, missing, tells, file } = comparison;
+    const { kind, figures, contradiction, tells, file } = comparison;
+    const { same, differing, missing, changedSince, goneSince } = figures;
+    const different = differing + missing + changedSince + goneSince;
     this.comparisons.push({
       name: kind,
-      result: differing + missing === 0 ? 'equal' : 'different',
+      result: contradiction === undefined && different === 0 ? 'equal' : 'different',
       detail: tells.join(' ').slice(0, 4_000),
       at: new Date().toISOString(),
-      keysCompared: same + differing + missing,
-      keysDifferent: differing + missing,
+      keysCompared: same + different,
+      keysDifferent: different,
       ...(file ? { file } : {}),
     });
   }

@@ -1,5 +1,5 @@
 import { isCancellation } from '@temporalio/workflow';
-import type { Comparison } from '../activities/compare.ts';
+import type { Comparison } from '../restore/compare-restored.ts';
 import type { MigratedKeys, Migration } from '../restore/migrate-keys.ts';
 import type { RestorePlan } from '../restore/plan-restore.ts';
 import type { RestorePoint } from '../restore/restore-point.ts';
@@ -61,10 +61,10 @@ export async function putBack(
         migrated = await put(about);
       }
       const compare = request.compare === 'full-before-unfence' ? steps.compareAll : steps.compareRestored;
-      const comparison = await compare(about, migration, migrated.conflicts);
-      if (comparison.differing + comparison.missing === 0) return comparison;
-      const { differing, missing } = comparison;
-      throw runFailure('RESTORE_NOT_EQUAL', `${differing} keys differ from the backup and ${missing} are missing.`);
+      const { conflicts } = migrated;
+      const comparison = await compare(about, { migration, conflicts, othersMayWrite: subject.fenceId === undefined });
+      if (comparison.contradiction) throw runFailure('RESTORE_NOT_EQUAL', comparison.contradiction);
+      return comparison;
     },
     {
       gates,
@@ -88,7 +88,7 @@ export async function compareEverything(
   if (request.compare === 'full-before-unfence') return compared;
   story.phase('comparing');
   try {
-    return await steps.compareAll(subject, migration, conflicts);
+    return await steps.compareAll(subject, { migration, conflicts, othersMayWrite: true });
   } catch (error) {
     if (isCancellation(error)) throw error;
     story.tell(`Not every key could be compared: ${sentenceOf(error)}`);

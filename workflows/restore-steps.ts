@@ -4,6 +4,7 @@ import type { RestoreActivities } from '../activities/restore.ts';
 import type { FindPointActivities } from '../activities/restore-point.ts';
 import type { RestoredFilesActivities } from '../activities/restored-files.ts';
 import type { InstancePolicy } from '../policy/instance-policy.ts';
+import type { CompareRequest, Comparison } from '../restore/compare-restored.ts';
 import type { Migration } from '../restore/migrate-keys.ts';
 import type { RestorePlan } from '../restore/plan-restore.ts';
 import type { RestorePoint } from '../restore/restore-point.ts';
@@ -149,23 +150,21 @@ export function restoreSteps(source: InstancePolicy, target: InstancePolicy, sto
       return started;
     },
 
-    compareRestored: (subject: RestoreSubject, migration: Migration, conflicts: string | undefined) =>
+    compareRestored: (subject: RestoreSubject, asked: Omit<CompareRequest, 'kind'>): Promise<Comparison> =>
       onHost('compareRestored', async () => {
-        const comparison = await host.compareRestored.executeWithOptions({ summary: 'counts, and keys by content' }, [
+        const comparison = await host.compareRestored.executeWithOptions({ summary: 'a sample, by content' }, [
           subject,
-          migration,
-          conflicts,
+          asked,
         ]);
         for (const sentence of comparison.tells) story.tell(sentence);
         return comparison;
       }),
 
-    compareAll: (subject: RestoreSubject, migration: Migration, conflicts: string | undefined) =>
+    compareAll: (subject: RestoreSubject, asked: Omit<CompareRequest, 'kind'>): Promise<Comparison> =>
       onHost('compareAll', async () => {
-        const comparison = await host.compareAll.executeWithOptions({ summary: 'every key by content' }, [
+        const comparison = await host.compareAll.executeWithOptions({ summary: 'every key, by content' }, [
           subject,
-          migration,
-          conflicts,
+          asked,
         ]);
         for (const sentence of comparison.tells) story.tell(sentence);
         return comparison;

@@ -46,17 +46,15 @@ export async function compareCounts(redis: Redis, expected: ExpectedCounts): Pro
       const least = Math.max(had, had + came - put.replaced);
       return { db, expected: [least, had + came] as const, found: found.get(db)?.keys ?? 0 };
     });
-  const expired =
-    expiredKeysBefore === undefined ? Number.POSITIVE_INFINITY : Number(info.expired_keys ?? 0) - expiredKeysBefore;
   const total = databases.reduce((sum, each) => sum + each.found, 0);
   const due = Object.values(before).reduce((sum, keys) => sum + keys, 0) + put.restored;
-  const tooMany = databases.filter((each) => each.found > each.expected[1]);
+  const gone = due - total;
   const short = databases.reduce((sum, each) => sum + Math.max(0, each.expected[0] - each.found), 0);
-  const shortWithoutExpiry =
-    expiredKeysBefore === undefined && short > 0 && ![...found.values()].some(({ expires }) => expires > 0);
-  if (tooMany.length === 0 && total <= due && short <= expired && due - total <= expired && !shortWithoutExpiry) {
-    const gone = due - total;
-    const expiredText = gone > 0 ? `, ${gone} more have expired` : '';
+  const tooMany = databases.some((each) => each.found > each.expected[1]);
+  const mayExpire = [...found.values()].some(({ expires }) => expires > 0) ? Number.POSITIVE_INFINITY : 0;
+  const expired = expiredKeysBefore === undefined ? mayExpire : Number(info.expired_keys ?? 0) - expiredKeysBefore;
+  if (!tooMany && gone >= 0 && gone <= expired && short <= expired) {
+    const expiredText = gone > 0 ? `, ${gone} more ${gone === 1 ? 'has' : 'have'} expired` : '';
     return { result: 'ok', detail: `${total} keys are there${expiredText}`, databases };
   }
   const detail = `${total} keys are there, ${due} were to be expected by what was there before and what was put`;

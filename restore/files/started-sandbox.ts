@@ -49,6 +49,11 @@ export interface StartedSandbox {
   readonly loadMs?: number;
 }
 
+interface Keeper {
+  readonly pid: number;
+  readonly identity: string | undefined;
+}
+
 const hour = 3_600_000;
 const pollMs = 50;
 const endPatienceMs = 30_000;
@@ -74,13 +79,14 @@ export async function startSandbox(request: SandboxRequest, io: StepIO): Promise
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const since = performance.now();
+  let keeper: Keeper | undefined;
   try {
     await takeDump(request.dumpPath, join(folder, 'dump.rdb'), folder);
     const password = randomBytes(24).toString('base64url');
     await writeFile(passwordIn(folder), `${password}\n`, { mode: 0o600 });
     const port = await freePort();
     const endsAt = new Date(Date.now() + (request.forMs ?? hour)).toISOString();
-    const keeper = await startKeeper({ request, folder, port, endsAt });
+    keeper = await startKeeper({ request, folder, port, endsAt });
     const target = { url: `redis://127.0.0.1:${port}`, password };
     const keys = await untilLoaded(target, request, folder, keeper, io);
     const loadMs = Math.round(performance.now() - since);
@@ -89,6 +95,8 @@ export async function startSandbox(request: SandboxRequest, io: StepIO): Promise
     if (!record) throw ended('it ended right after it had loaded');
     return describe(folder, record, { keys, loadMs });
   } catch (error) {
+    // It may not have written its record yet.
+    if (keeper) await endProcess(keeper.pid, keeper.identity);
     await endSandbox(folder);
     throw error;
   }
@@ -168,7 +176,7 @@ async function startKeeper(start: {
   folder: string;
   port: number;
   endsAt: string;
-}): Promise<{ pid: number }> {
+}): Promise<Keeper> {
   const { request, folder, port, endsAt } = start;
   const order: KeeperOrder = {
     id: request.id,
@@ -199,17 +207,17 @@ async function startKeeper(start: {
     keeper.once('error', (cause) => fail(new RewindError('PROGRAM_NOT_STARTED', `sandbox keeper: ${cause.message}`)));
   });
   keeper.unref();
-  return { pid: keeper.pid as number };
+  const pid = keeper.pid as number;
+  return { pid, identity: processIdentity(pid) };
 }
 
 async function untilLoaded(
   target: RedisTarget,
   { maxMemoryBytes }: SandboxRequest,
   folder: string,
-  keeper: { pid: number },
+  keeper: Keeper,
   io: StepIO,
 ): Promise<number> {
-  const identity = processIdentity(keeper.pid);
   for (;;) {
     io.signal.throwIfAborted();
     const load = await askLoadState(target);
@@ -227,7 +235,7 @@ async function untilLoaded(
         throw ended(`the load was ended at ${load.usedMemoryBytes} bytes of memory; it may use ${maxMemoryBytes}`);
       }
     }
-    if (identity === undefined || !isAlive(keeper.pid, identity)) {
+    if (keeper.identity === undefined || !isAlive(keeper.pid, keeper.identity)) {
       const words = reasonIn(await lastLogLines(join(folder, 'redis.log'), 20));
       throw ended(words ?? `it never answered at ${addressOf(target)}`);
     }
@@ -241,19 +249,20 @@ const ended = (why: string): RewindError =>
 /** The keeper ends its server and removes the folder; where it does not, this does. */
 async function endSandbox(folder: string): Promise<void> {
   const record = await readJournal<SandboxRecord>(recordIn(folder)).catch(() => undefined);
-  const tell = (pid: number, identity: string | undefined, signal: NodeJS.Signals) => {
-    if (identity !== undefined && isAlive(pid, identity)) process.kill(pid, signal);
-  };
   if (record) {
-    tell(record.keeperPid, record.keeperIdentity, 'SIGTERM');
-    for (const deadline = performance.now() + endPatienceMs; isAlive(record.keeperPid, record.keeperIdentity); ) {
-      if (performance.now() > deadline) tell(record.keeperPid, record.keeperIdentity, 'SIGKILL');
-      await sleep(pollMs);
-    }
-    tell(record.serverPid, record.serverIdentity, 'SIGKILL');
-    while (isAlive(record.serverPid, record.serverIdentity)) await sleep(pollMs);
+    await endProcess(record.keeperPid, record.keeperIdentity);
+    await endProcess(record.serverPid, record.serverIdentity);
   }
   await rm(folder, { recursive: true, force: true, maxRetries: 3 });
+}
+
+/** SIGTERM, SIGKILL when that takes too long; nothing where that process runs no more. */
+async function endProcess(pid: number, identity: string | undefined): Promise<void> {
+  if (identity === undefined || !isAlive(pid, identity)) return;
+  process.kill(pid, 'SIGTERM');
+  for (const deadline = performance.now() + endPatienceMs; isAlive(pid, identity); await sleep(pollMs)) {
+    if (performance.now() > deadline) process.kill(pid, 'SIGKILL');
+  }
 }
 
 function describe(folder: string, record: SandboxRecord, loaded: { keys: number; loadMs: number }): StartedSandbox {

@@ -30,6 +30,7 @@ export class SameContent {
   readonly #fd: number;
   readonly #dump: { magic: RdbMagic; version: number };
   readonly #nowMs: () => number;
+  #turn: Promise<void> = Promise.resolve();
 
   constructor(redis: Redis, fd: number, dump: { magic: RdbMagic; version: number }, nowMs: () => number) {
     this.#redis = redis;
@@ -39,41 +40,46 @@ export class SameContent {
   }
 
   /** All of one database. Equal bytes of DUMP are a shortcut: the order of a set's members may differ and says nothing. */
-  async ofAll(keys: readonly KeyInDump[]): Promise<boolean[]> {
+  ofAll(keys: readonly KeyInDump[]): Promise<boolean[]> {
+    // One caller at a time: the connection has one database selected.
+    const answer = this.#turn.then(() => this.#ofAll(keys));
+    this.#turn = answer.then(
+      () => {},
+      () => {},
+    );
+    return answer;
+  }
+
+  async #ofAll(keys: readonly KeyInDump[]): Promise<boolean[]> {
     const same: boolean[] = [];
     for (let from = 0; from < keys.length; from += together) {
       const some = keys.slice(from, from + together);
       await this.#redis.select(some[0]!.db);
-      const answers = await Promise.all(
-        some.map(async ({ key, body }) =>
-          body === undefined
-            ? undefined
-            : ((await Promise.all([this.#redis.dumpBuffer(key), this.#redis.pttl(key)])) as [Buffer | null, number]),
-        ),
-      );
-      for (const [i, key] of some.entries()) same.push(await this.#isSame(key, answers[i]));
+      const quick = await Promise.all(some.map((key) => this.#hasSameBytes(key)));
+      for (const [i, key] of some.entries()) same.push(quick[i]! || (await this.#hasSameElements(key)));
     }
     return same;
   }
 
-  async #isSame(key: KeyInDump, answer: [Buffer | null, number] | undefined): Promise<boolean> {
-    if (answer !== undefined) {
-      const [payload, left] = answer;
-      if (payload === null) return false;
-      const sameBody = payload.subarray(0, -footerBytes).equals(key.body!);
-      if (sameBody) return this.#sameExpiry(left, key.expireAtMs);
-    }
+  async #hasSameBytes({ key, body, expireAtMs }: KeyInDump): Promise<boolean> {
+    if (body === undefined) return false;
+    const [payload, expiresAt] = await Promise.all([
+      this.#redis.dumpBuffer(key) as Promise<Buffer | null>,
+      // What is left of it counts from when the answer comes.
+      this.#redis.pttl(key).then((left) => (left < 0 ? -1 : this.#nowMs() + left)),
+    ]);
+    if (payload === null || !payload.subarray(0, -footerBytes).equals(body)) return false;
+    if (expiresAt === -1 || expireAtMs === -1) return expiresAt === expireAtMs;
+    return Math.abs(expiresAt - expireAtMs) <= expiryToleranceMs;
+  }
+
+  async #hasSameElements(key: KeyInDump): Promise<boolean> {
     const aliveAt = this.#nowMs();
     const ours = this.#digest(key, aliveAt);
     if (ours === undefined) return false;
     const { digest, streamDetail } = ours;
     const live = await readLiveKey(this.#redis, key.db, key.key, { aliveAt, streamDetail });
     return live.state === 'present' && live.digest === digest;
-  }
-
-  #sameExpiry(leftMs: number, expireAtMs: number): boolean {
-    if (leftMs < 0 || expireAtMs === -1) return leftMs < 0 && expireAtMs === -1;
-    return Math.abs(this.#nowMs() + leftMs - expireAtMs) <= expiryToleranceMs;
   }
 
   /** Of the key in the dump; undefined where its type is not decoded. */
