@@ -79,7 +79,8 @@ export function choicesFor(facts: CrashFacts): CrashChoice[] {
   const onlyPrimary = promotedWithData.length === 0;
   return [
     ...(running ? [leaveRunning(running)] : []),
-    ...(canStart ? promoted.map((copy) => replicaOf(facts, copy)) : []),
+    // Also of a node that came back as a second primary.
+    ...(canStart || running?.role === 'primary' ? promoted.map((copy) => replicaOf(facts, copy)) : []),
     // A second primary beside a promoted one would split the data in two: none is offered.
     ...(onlyPrimary ? replicas.map((copy) => promote(facts, copy)) : []),
     ...(onlyPrimary && canStart && replicas[0] ? [dumpFrom(facts, replicas[0])] : []),
@@ -147,13 +148,17 @@ function dumpFrom(facts: CrashFacts, copy: ServerCopy): CrashChoice {
 }
 
 function replicaOf(facts: CrashFacts, copy: ServerCopy): CrashChoice {
+  const running = primaryItself(facts.survey);
   const local = facts.local?.holdsUntil;
+  const only = running
+    ? `What only ${running.address} has (${keyCount(running.keys)} in all), with every write since it came back`
+    : `What only the crashed node had${local ? ` (its own files go up to ${timeWords(local.at)})` : ''}`;
   return {
     id: `replica-of:${copy.address}`,
     kind: 'replica-of',
     target: copy.address,
-    text: `${copy.address} is the primary now (${keyCount(copy.keys)}): start the crashed node as its replica.`,
-    loses: `What only the crashed node had${local ? ` (its own files go up to ${timeWords(local.at)})` : ''}: it is replaced by the data of ${copy.address}.`,
+    text: `${copy.address} is the primary now (${keyCount(copy.keys)}): ${running ? `make ${running.address}` : 'start the crashed node as'} its replica.`,
+    loses: `${only}: it is replaced by the data of ${copy.address}.`,
     keys: copy.keys,
   };
 }

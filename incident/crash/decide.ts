@@ -49,11 +49,15 @@ export function decideCrash(facts: CrashFacts): CrashDecision {
 function whyNot(facts: CrashFacts, local: LocalVerdict | undefined): string | undefined {
   const { survey } = facts;
   const running = primaryItself(survey);
-  if (running) return `It is not down: ${running.address} answers as a ${running.role} with ${keyCount(running.keys)}.`;
+  const [promoted] = promotedPrimaries(facts.survey);
+  if (running) {
+    const split =
+      running.role === 'primary' && promoted ? `, and ${promoted.address} is a primary too: the data is split` : '';
+    return `It is not down: ${running.address} answers as a ${running.role} with ${keyCount(running.keys)}${split}.`;
+  }
   const itself = survey.silent.find(({ foundBy }) => foundBy === 'configured-primary');
   if (itself?.code === 'REDIS_LOADING') return 'It is not down: it is loading its data.';
   if (itself?.code === 'REDIS_REFUSED_LOGIN') return 'It is not down: it answers and refuses the login.';
-  const [promoted] = promotedPrimaries(facts.survey);
   if (promoted)
     return `${promoted.address} is the primary now, with ${keyCount(promoted.keys)}: a second primary would split the data.`;
   const { sentinels } = survey;
@@ -85,6 +89,8 @@ function propose(facts: CrashFacts, choices: readonly CrashChoice[]): CrashChoic
     return keys === undefined || keys >= expected * (facts.flagBelow ?? FEWER);
   };
   const [running] = of('leave-running');
+  // Two primaries: whose writes stay is for a person to say.
+  if (running && of('replica-of').length > 0) return undefined;
   if (running) return enough(running) ? running : undefined;
   const loading = facts.survey.silent.some(
     ({ code, foundBy }) =>

@@ -47,6 +47,7 @@ export async function promoteReplica(
   // What an earlier attempt, or the Sentinels meanwhile, did is what was wanted.
   const done = sentinels ? promotedBySentinels(survey) : copy?.role === 'primary' ? copy : undefined;
   assertNoOtherPrimary(survey, [...(options.knownPrimaries ?? []), ...(done ? [done.address] : [])]);
+  if (done && !sentinels) assertPrimaryIsDown(survey);
   if (!done) assertPromotable(survey, copy, address, options.runId);
   const promoted =
     done ?? (sentinels ? await failOver(asked, sentinels, options, io) : await stopFollowing(asked, address, options));
@@ -56,7 +57,10 @@ export async function promoteReplica(
     alreadyDone: done !== undefined,
     keys: promoted.keys,
     replication: promoted.replication,
-    repointed: options.repoint && !sentinels ? await repoint(asked, survey, promoted.address, io) : [],
+    repointed:
+      options.repoint && !sentinels
+        ? await repointReplicas(asked, promoted.address, { ...options, timeoutMs: REPOINT_MS }, io)
+        : [],
   };
 }
 
@@ -88,13 +92,18 @@ function promotedBySentinels(survey: CopiesSurvey): ServerCopy | undefined {
   return survey.servers.find(({ address, role }) => address === sentinels.primary && role === 'primary');
 }
 
-function assertPromotable(survey: CopiesSurvey, copy: ServerCopy | undefined, address: string, runId?: string): void {
+/** Sentinels make a primary that comes back a replica by themselves; without them it is a second primary. */
+function assertPrimaryIsDown(survey: CopiesSurvey): void {
   const running = primaryItself(survey);
   if (running?.role === 'primary')
     throw worldChanged(`The primary ${running.address} answers again, with ${running.keys} keys.`);
   const itself = survey.silent.find(({ foundBy }) => foundBy === 'configured-primary');
   if (itself && itself.code !== 'REDIS_UNREACHABLE')
     throw worldChanged(`The primary ${itself.address} runs: ${itself.reason}.`);
+}
+
+function assertPromotable(survey: CopiesSurvey, copy: ServerCopy | undefined, address: string, runId?: string): void {
+  assertPrimaryIsDown(survey);
   if (!copy) throw worldChanged(`${address} does not answer any more.`);
   if (runId !== undefined && copy.runId !== runId)
     throw worldChanged(`${address} was restarted since the plan was made.`);
@@ -155,21 +164,33 @@ async function askFailover(group: SentinelGroup, address: string, options: ActOp
   }
 }
 
-async function repoint(
+/**
+ * Lets every replica that follows the node (or `primary` already) follow `primary`, so that nobody copies what the node
+ * holds when it is started. Those that do not get in sync are named, and no failure.
+ */
+export async function repointReplicas(
   asked: CopiesAsked,
-  survey: CopiesSurvey,
-  promoted: string,
+  primary: string,
+  options: ActOptions,
   io: StepIO,
 ): Promise<Promotion['repointed']> {
+  const survey = await surveyCopies(asked, io, options.limits);
+  const source = survey.servers.find(({ address }) => address === primary);
+  if (source?.role !== 'primary') throw worldChanged(`${primary} is no primary that answers.`);
   const others = survey.servers.filter(
-    ({ address, follows }) =>
-      address !== promoted && follows && (isPrimaryAddress(survey, follows.address) || follows.address === promoted),
+    ({ address, follows, foundBy }) =>
+      address !== primary &&
+      foundBy !== 'configured-primary' &&
+      follows &&
+      (isPrimaryAddress(survey, follows.address) || follows.address === primary),
   );
   return Promise.all(
     others.map(async ({ address, follows }) => {
       try {
-        if (follows?.address !== promoted) await atServer(asked, address, (redis) => follow(redis, promoted));
-        await untilInSync(asked, address, promoted, REPOINT_MS, io);
+        if (follows?.address !== primary) {
+          await atServer(asked, address, (redis) => follow(redis, primary), options.limits);
+        }
+        await untilInSync(asked, address, primary, options.timeoutMs ?? REPOINT_MS, io);
         return { address, inSync: true };
       } catch (error) {
         io.signal.throwIfAborted();

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { detachReplicas, promoteReplica } from '../../incident/crash/promote.ts';
+import { detachReplicas, promoteReplica, repointReplicas } from '../../incident/crash/promote.ts';
 import { startAsReplica } from '../../incident/crash/start-as-replica.ts';
 import { type CopiesAsked, surveyCopies } from '../../incident/crash/survey-copies.ts';
 import { connectRedis } from '../../redis/connection.ts';
@@ -93,6 +93,26 @@ test('nothing is promoted when the primary answers again, or another one was pro
     message: expect.stringContaining(c.address),
   });
   expect(await role(b)).toBe('slave');
+});
+
+test('replicas that still point at the node are taken over by the promoted one before the node is started', async () => {
+  const a = await set.start();
+  await a.redis.set('k', 'v');
+  const [b, c] = [await set.replica(a), await set.replica(a)];
+  const plan = asked(a, b, c);
+  await expect(repointReplicas(plan, b.address, {}, io)).rejects.toMatchObject({ code: 'CRASH_WORLD_CHANGED' });
+  await a.server.kill9();
+  await b.redis.replicaof('NO', 'ONE');
+  expect(await repointReplicas(plan, b.address, {}, io)).toEqual([{ address: c.address, inSync: true }]);
+  // The node comes back empty, and as a primary: nobody copies that.
+  await a.server.restart();
+  expect(await c.redis.dbsize()).toBe(1);
+  // A second primary is nothing that may pass for done.
+  await expect(promoteReplica(plan, b.address, {}, io)).rejects.toMatchObject({
+    code: 'CRASH_WORLD_CHANGED',
+    message: expect.stringContaining('answers again'),
+  });
+  expect(await startAsReplica(plan, b.address, {}, io)).toMatchObject({ keys: 1 });
 });
 
 test('a replica that was restarted, emptied or is gone since the plan is not promoted', async () => {

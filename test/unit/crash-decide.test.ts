@@ -332,6 +332,20 @@ describe('a node that is not down', () => {
   });
 });
 
+test('a node that came back as a second primary beside a promoted one is for a person', () => {
+  const back = promoted(primaryAddress, { foundBy: 'configured-primary' });
+  const facts = crash({
+    survey: survey([back, promoted(b)], { silent: [] }),
+    local: localDump(1),
+    backups: [backup(60)],
+  });
+  const decision = decideCrash(facts);
+  expect(decision.default).toBeUndefined();
+  expect(decision.reason).toContain('the data is split');
+  expect(idsOf(facts)).toEqual(['leave-running', `replica-of:${b}`]);
+  expect(choice(facts, `replica-of:${b}`)?.loses).toContain('every write since it came back');
+});
+
 describe('a host that is gone', () => {
   test('gives its data to another instance, from the newest proven backup', () => {
     const facts = crash({ hostLost: true, otherInstances: ['orders-new', 'staging'], backups: [backup(60)] });
