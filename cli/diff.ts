@@ -56,7 +56,7 @@ export async function diff(
     const sides: DiffSide[] = [];
     for (const point of points) {
       if (!point) sides.push({ live: target, keysPerSecond });
-      else sides.push({ dump: await stageDump(repository, folder, point, io) });
+      else sides.push({ dump: await stageDump(repository, join(folder, point.id), point, io) });
     }
     const sorted = join(folder, 'sorted');
     await mkdir(sorted, { mode: 0o700 });
