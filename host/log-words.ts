@@ -47,9 +47,15 @@ export function withoutNames(text: string): string[] {
  * words. Undefined where nothing does.
  */
 export function reasonIn(lines: readonly string[]): string | undefined {
-  const words = lines
-    .filter((line) => / # /.test(line) || (!/^\d+:[A-Z] /.test(line) && !/[_|`.-]{4}/.test(line)))
+  const warnings = lines
+    .filter((line) => / # /.test(line))
     .map((line) => line.replace(/^\d+:[A-Z] .*? # /, ''))
-    .filter((line) => !/^WARNING|oO0O|Configuration loaded|Warning: no config file|supervised|^===|^---/i.test(line));
+    .filter((line) => !notAReason.test(line));
+  // Before it has a log it prints what is wrong with its configuration; after a load that failed, what its checker found.
+  const printed = lines.filter((line) => !/^\d+:[A-Z] |^\[|^[-=*]{3}|[_|`.-]{4}/.test(line));
+  const words = warnings.length > 0 ? warnings : printed;
   return words.length === 0 ? undefined : words.slice(-3).join('; ');
 }
+
+const notAReason =
+  /^WARNING|oO0O|^(Redis|Valkey) version=|Configuration loaded|Server initialized|Warning: no config file|supervised/i;
