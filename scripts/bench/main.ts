@@ -5,6 +5,7 @@
 import { cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { endWithParent } from '../../process/parent-watch.ts';
+import { benchAsPrimary } from './as-primary.ts';
 import { benchLatency } from './latency.ts';
 import { benchMemory } from './memory.ts';
 import { benchProof } from './proof.ts';
@@ -21,6 +22,7 @@ const benchmarks: Readonly<Record<string, (stage: Stage, rounds: number) => Prom
   backup: benchWholeBackup,
   latency: benchLatency,
   memory: benchMemory,
+  'as-primary': benchAsPrimary,
   'put-keys': benchPutKeys,
 };
 
