@@ -137,7 +137,11 @@ export class Gates {
   }
 
   async #whoStarted(): Promise<string | undefined> {
-    this.#starter ??= (await this.#readAnswers?.())?.startedBy?.replace(/^temporal-cli:/, '');
+    if (this.#starter === undefined) {
+      const identity = (await this.#readAnswers?.())?.startedBy?.replace(/^temporal-cli:/, '');
+      // Where a client says nothing of itself the identity is a process id and a machine: no person.
+      if (identity && !/^\d+@/.test(identity)) this.#starter = identity;
+    }
     return this.#starter;
   }
 

@@ -2,11 +2,11 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { WorkflowHandle } from '@temporalio/client';
 import proto from '@temporalio/proto';
-import { bundleWorkflowCode, Worker, type WorkflowBundle } from '@temporalio/worker';
+import { Worker, type WorkflowBundle } from '@temporalio/worker';
 import Long from 'long';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import type { Progress } from '../../workflows/run-story.ts';
-import { type GateWorker, gateWorkflows, startGateWorker, untilAsked } from '../support/gate-worker.ts';
+import { bundleGates, type GateWorker, startGateWorker, untilAsked } from '../support/gate-worker.ts';
 
 const { History } = proto.temporal.api.history.v1;
 type History = proto.temporal.api.history.v1.IHistory;
@@ -14,7 +14,7 @@ type History = proto.temporal.api.history.v1.IHistory;
 let on: GateWorker;
 let workflowBundle: WorkflowBundle;
 beforeAll(async () => {
-  workflowBundle = await bundleWorkflowCode({ workflowsPath: gateWorkflows });
+  workflowBundle = await bundleGates();
   on = await startGateWorker(inject('temporal'), workflowBundle);
 });
 afterAll(() => on?.stop());

@@ -19,7 +19,10 @@ import { gateTestActivities } from './gate-activities.ts';
 import type { GatedInput, GatedResult, ParkedInput, ParkedResult } from './gate-workflows.ts';
 import { type TemporaryFolder, temporaryFolder } from './temporary-folder.ts';
 
-export const gateWorkflows = fileURLToPath(new URL('./gate-workflows.ts', import.meta.url));
+const gateWorkflows = fileURLToPath(new URL('./gate-workflows.ts', import.meta.url));
+export const payloadConverterPath = fileURLToPath(new URL('../../workflows/payload-converter.ts', import.meta.url));
+/** The code of the test workflows. */
+export const bundleGates = () => bundleWorkflowCode({ workflowsPath: gateWorkflows, payloadConverterPath });
 
 /** Steps that fail are what these tests are about: only errors of the worker itself are worth a line. */
 Runtime.install({ logger: new DefaultLogger('ERROR') });
@@ -52,7 +55,8 @@ export async function startGateWorker(
     connection: native,
     namespace: temporal.namespace,
     taskQueue,
-    workflowBundle: bundle ?? (await bundleWorkflowCode({ workflowsPath: gateWorkflows })),
+    workflowBundle: bundle ?? (await bundleGates()),
+    dataConverter: { payloadConverterPath },
     activities: { ...gateTestActivities, ...answersActivities(client) },
   });
   const running = worker.run();

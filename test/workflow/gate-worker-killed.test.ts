@@ -4,11 +4,10 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
-import { bundleWorkflowCode } from '@temporalio/worker';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { registerSearchAttributes } from '../../workers/register-search-attributes.ts';
 import type { Answered } from '../../workflows/gate-messages.ts';
-import { gateWorkflows, untilAsked } from '../support/gate-worker.ts';
+import { bundleGates, untilAsked } from '../support/gate-worker.ts';
 import type { GatedInput, GatedResult } from '../support/gate-workflows.ts';
 import { type TemporaryFolder, temporaryFolder } from '../support/temporary-folder.ts';
 
@@ -43,7 +42,7 @@ beforeAll(async () => {
   await registerSearchAttributes(client, { withinMs: 60_000 });
   folder = await temporaryFolder('gate-killed');
   codePath = join(folder.path, 'bundle.js');
-  await writeFile(codePath, (await bundleWorkflowCode({ workflowsPath: gateWorkflows })).code);
+  await writeFile(codePath, (await bundleGates()).code);
   await start();
 });
 
