@@ -1,8 +1,11 @@
-import { type CrashChoice, choicesFor, isOlder, promotedPrimaries, replicasWithData } from './choices.ts';
+import type { CrashChoice } from './choice.ts';
+import { choicesFor } from './choices.ts';
 import { compareLocal, type LocalVerdict, newestProven } from './compare-local.ts';
 import { followersOfPrimary, primaryItself } from './copies.ts';
 import type { CrashFacts } from './facts.ts';
+import { isOlder } from './local-choice.ts';
 import { type LossWindow, lossWindow } from './loss-window.ts';
+import { promotedPrimaries, replicasWithData } from './ranked-copies.ts';
 import { durationWords, keyCount, timeWords } from './words.ts';
 
 /** What is to be done about a crashed node, and what a person has to decide. Plain data. */

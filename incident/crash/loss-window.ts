@@ -1,4 +1,4 @@
-import type { CrashChoice } from './choices.ts';
+import type { CrashChoice } from './choice.ts';
 import type { CrashFacts } from './facts.ts';
 import { timeOfDeath } from './time-of-death.ts';
 import { durationWords, timeWords } from './words.ts';

@@ -4,9 +4,11 @@ import type { StepIO } from '../../process/step-io.ts';
 import type { SentinelGroup } from '../../redis/sentinel.ts';
 import { connectSentinel } from './ask-sentinels.ts';
 import { wordsOf } from './ask-server.ts';
-import { type CopiesSurvey, isPrimaryAddress, primaryItself, type ServerCopy } from './copies.ts';
+import { type CopiesSurvey, primaryItself, type ServerCopy } from './copies.ts';
+import { type Repointed, repointReplicas } from './repoint-replicas.ts';
+import { stopFollowing } from './stop-following.ts';
 import { askLimits, type CopiesAsked, surveyCopies } from './survey-copies.ts';
-import { type ActOptions, assertNoOtherPrimary, atServer, follow, untilInSync, worldChanged } from './world.ts';
+import { type ActOptions, assertNoOtherPrimary, worldChanged } from './world.ts';
 
 export interface PromoteOptions extends ActOptions {
   /** The replica as the plan saw it: another process at the address is another server. */
@@ -23,11 +25,10 @@ export interface Promotion {
   readonly alreadyDone: boolean;
   readonly keys: number;
   readonly replication: { readonly id: string; readonly offset: number };
-  readonly repointed: readonly { readonly address: string; readonly inSync: boolean; readonly reason?: string }[];
+  readonly repointed: readonly Repointed[];
 }
 
 const PROMOTION_MS = 60_000;
-const REPOINT_MS = 30_000;
 
 /**
  * Makes a replica the primary: by the Sentinels where some answer (they would undo what is done behind their back), else
@@ -59,31 +60,9 @@ export async function promoteReplica(
     replication: promoted.replication,
     repointed:
       options.repoint && !sentinels
-        ? await repointReplicas(asked, promoted.address, { ...options, timeoutMs: REPOINT_MS }, io)
+        ? await repointReplicas(asked, promoted.address, { ...options, timeoutMs: undefined }, io)
         : [],
   };
-}
-
-/**
- * Takes replicas off the node before it is started from older data, so that they keep what they hold. They are primaries
- * of their own then: name them in `knownPrimaries` of the steps that follow.
- *
- * @throws CRASH_WORLD_CHANGED, CRASH_PROMOTION_REFUSED, REDIS_*
- */
-export async function detachReplicas(
-  asked: CopiesAsked,
-  addresses: readonly string[],
-  options: ActOptions,
-  io: StepIO,
-): Promise<{ readonly detached: readonly string[] }> {
-  const survey = await surveyCopies(asked, io, options.limits);
-  assertNoOtherPrimary(survey, [...addresses, ...(options.knownPrimaries ?? [])]);
-  for (const address of addresses) {
-    const copy = survey.servers.find((each) => each.address === address);
-    if (!copy) throw worldChanged(`${address} does not answer any more.`);
-    if (copy.role === 'replica') await stopFollowing(asked, address, options);
-  }
-  return { detached: addresses };
 }
 
 function promotedBySentinels(survey: CopiesSurvey): ServerCopy | undefined {
@@ -109,18 +88,6 @@ function assertPromotable(survey: CopiesSurvey, copy: ServerCopy | undefined, ad
     throw worldChanged(`${address} was restarted since the plan was made.`);
   if (copy.follows?.synchronizing) throw worldChanged(`${address} is being synchronized: its data is not whole.`);
   if (copy.keys === 0) throw worldChanged(`${address} holds no keys any more.`);
-}
-
-async function stopFollowing(asked: CopiesAsked, address: string, options: ActOptions): Promise<ServerCopy> {
-  await atServer(asked, address, (redis) => redis.replicaof('NO', 'ONE').catch(refused(address)), options.limits);
-  const after = await surveyCopies(
-    { ...asked, sentinel: undefined },
-    { signal: new AbortController().signal },
-    options.limits,
-  );
-  const copy = after.servers.find((each) => each.address === address);
-  if (copy?.role === 'primary') return copy;
-  throw new RewindError('CRASH_PROMOTION_REFUSED', `${address} took REPLICAOF NO ONE and is no primary afterwards.`);
 }
 
 /** Asks the Sentinel with the latest view to fail over, and waits until the new primary answers as one. */
@@ -163,43 +130,3 @@ async function askFailover(group: SentinelGroup, address: string, options: ActOp
     redis?.disconnect();
   }
 }
-
-/**
- * Lets every replica that follows the node (or `primary` already) follow `primary`, so that nobody copies what the node
- * holds when it is started. Those that do not get in sync are named, and no failure.
- */
-export async function repointReplicas(
-  asked: CopiesAsked,
-  primary: string,
-  options: ActOptions,
-  io: StepIO,
-): Promise<Promotion['repointed']> {
-  const survey = await surveyCopies(asked, io, options.limits);
-  const source = survey.servers.find(({ address }) => address === primary);
-  if (source?.role !== 'primary') throw worldChanged(`${primary} is no primary that answers.`);
-  const others = survey.servers.filter(
-    ({ address, follows, foundBy }) =>
-      address !== primary &&
-      foundBy !== 'configured-primary' &&
-      follows &&
-      (isPrimaryAddress(survey, follows.address) || follows.address === primary),
-  );
-  return Promise.all(
-    others.map(async ({ address, follows }) => {
-      try {
-        if (follows?.address !== primary) {
-          await atServer(asked, address, (redis) => follow(redis, primary), options.limits);
-        }
-        await untilInSync(asked, address, primary, options.timeoutMs ?? REPOINT_MS, io);
-        return { address, inSync: true };
-      } catch (error) {
-        io.signal.throwIfAborted();
-        return { address, inSync: false, reason: wordsOf(error) };
-      }
-    }),
-  );
-}
-
-const refused = (address: string) => (error: Error) => {
-  throw new RewindError('CRASH_PROMOTION_REFUSED', `${address} refused REPLICAOF: ${wordsOf(error)}`);
-};

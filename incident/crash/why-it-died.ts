@@ -1,7 +1,7 @@
 import type { DeathTraces, KernelLine, LastExit } from './death-traces.ts';
+import { exitSentence, signalOf } from './exit-words.ts';
 import { endsInLog, type LogFinding } from './log-findings.ts';
 import { type LogLife, logLives } from './log-lives.ts';
-import { timeWords } from './words.ts';
 
 export type DeathCause =
   | 'killed-for-memory'
@@ -169,33 +169,6 @@ function nothingShown({ lastExit, logTail }: DeathTraces): Reading {
       ? ''
       : ' Its log ends without a word about it, as after a SIGKILL or when the machine went down.';
   return { cause: 'unknown', certainty: 'unknown', sentence: `${code}Why it died is not known.${log}` };
-}
-
-/** Shells, containers and supervisors hand a signal on as 128 + its number. */
-const byCode: Readonly<Record<number, string>> = {
-  129: 'SIGHUP',
-  130: 'SIGINT',
-  132: 'SIGILL',
-  134: 'SIGABRT',
-  135: 'SIGBUS',
-  136: 'SIGFPE',
-  137: 'SIGKILL',
-  139: 'SIGSEGV',
-  143: 'SIGTERM',
-};
-
-function signalOf(lastExit: LastExit | undefined): string | undefined {
-  const signal = lastExit?.signal;
-  if (signal) return /^SIG[A-Z0-9]{2,8}$/.test(signal) ? signal : 'a signal';
-  return byCode[lastExit?.code ?? 0];
-}
-
-function exitSentence(lastExit: LastExit | undefined): string[] {
-  if (!lastExit) return [];
-  const signal = signalOf(lastExit);
-  const when = lastExit.at ? ` at ${timeWords(lastExit.at)}` : '';
-  if (signal) return [`Its process was ended by ${signal}${when}.`];
-  return typeof lastExit.code === 'number' ? [`Its process ended with exit code ${lastExit.code}${when}.`] : [];
 }
 
 function diskSentence({ disk }: DeathTraces): string[] {

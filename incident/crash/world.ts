@@ -4,8 +4,8 @@ import type { StepIO } from '../../process/step-io.ts';
 import { infoNumber, readInfo } from '../../redis/info.ts';
 import { topologyOf } from '../../redis/topology.ts';
 import { type AskLimits, connectBounded } from './ask-server.ts';
-import { promotedPrimaries } from './choices.ts';
 import type { CopiesSurvey } from './copies.ts';
+import { promotedPrimaries } from './ranked-copies.ts';
 import { askLimits, type CopiesAsked, targetAt } from './survey-copies.ts';
 
 /** What a step that changes roles is given. */

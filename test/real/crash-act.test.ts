@@ -1,7 +1,9 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { detachReplicas, promoteReplica, repointReplicas } from '../../incident/crash/promote.ts';
+import { detachReplicas } from '../../incident/crash/detach-replicas.ts';
+import { promoteReplica } from '../../incident/crash/promote.ts';
+import { repointReplicas } from '../../incident/crash/repoint-replicas.ts';
 import { startAsReplica } from '../../incident/crash/start-as-replica.ts';
 import { type CopiesAsked, surveyCopies } from '../../incident/crash/survey-copies.ts';
 import { connectRedis } from '../../redis/connection.ts';

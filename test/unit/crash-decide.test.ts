@@ -159,6 +159,20 @@ describe('a primary that is followed', () => {
     expect(idsOf(facts)).not.toContain('start-local');
   });
 
+  test('an append-only file that is far too short is not what replicas are made to copy', () => {
+    const cutOff = replica(b, { ageSeconds: 9_600, dataAsOf: secondsBefore(9_000) });
+    const aof = {
+      form: 'parts' as const,
+      sizeBytes: 100,
+      lastWriteAt: secondsBefore(1),
+      missingFiles: [],
+      unnamedFiles: [],
+    };
+    const facts = crash({ servers: [cutOff], local: localAof(1, { aof }), backups: [backup(3_600)] });
+    expect(idsOf(facts)).not.toContain('start-local');
+    expect(idsOf({ ...facts, local: localAof(1) })).toContain('start-local');
+  });
+
   test('a backup may only be used after the replicas are taken off', () => {
     const facts = crash({
       servers: [replica(b), replica(c)],
