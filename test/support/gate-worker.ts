@@ -33,7 +33,10 @@ export interface GateWorker {
   readonly taskQueue: string;
   readonly address: string;
   gated(input?: Partial<GatedInput>, workflowId?: string): Promise<WorkflowHandle<() => Promise<GatedResult>>>;
-  parked(input: Partial<ParkedInput> & Pick<ParkedInput, 'step'>): Promise<WorkflowHandle<() => Promise<ParkedResult>>>;
+  parked(
+    input: Partial<ParkedInput> & Pick<ParkedInput, 'step'>,
+    workflowId?: string,
+  ): Promise<WorkflowHandle<() => Promise<ParkedResult>>>;
   /** A file that says what a step does. */
   says(text: object | '', file?: string): Promise<string>;
   /** As when the orchestrator is down. */
@@ -72,7 +75,7 @@ export async function startGateWorker(
     address: temporal.address,
     gated: (input = {}, workflowId) =>
       start('gatedRun', { instance: 'orders', approval: { required: 1, timeoutMs: 600_000 }, ...input }, workflowId),
-    parked: (input) => start('parkedRun', { instance: 'orders', ...input }),
+    parked: (input, workflowId) => start('parkedRun', { instance: 'orders', ...input }, workflowId),
     says: async (text, file = join(folder.path, randomUUID())) => {
       await writeFile(file, text === '' ? '' : JSON.stringify(text));
       return file;
