@@ -37,4 +37,6 @@ function hashOf(bytes: Uint8Array, start: number, end: number): number {
   return hash;
 }
 
-const lower = (byte: number): number => (byte >= 0x41 && byte <= 0x5a ? byte + 0x20 : byte);
+function lower(byte: number): number {
+  return byte >= 0x41 && byte <= 0x5a ? byte + 0x20 : byte;
+}
