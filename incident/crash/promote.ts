@@ -13,7 +13,7 @@ import { type ActOptions, assertNoOtherPrimary, worldChanged } from './world.ts'
 export interface PromoteOptions extends ActOptions {
   /** The replica as the plan saw it: another process at the address is another server. */
   readonly runId?: string;
-  /** Let the other replicas follow the promoted one. */
+  /** The other replicas follow the promoted one, as the choice at the gate says: false leaves them at the dead node. */
   readonly repoint?: boolean;
 }
 
@@ -59,7 +59,7 @@ export async function promoteReplica(
     keys: promoted.keys,
     replication: promoted.replication,
     repointed:
-      options.repoint && !sentinels
+      options.repoint !== false && !sentinels
         ? await repointReplicas(asked, promoted.address, { ...options, timeoutMs: undefined }, io)
         : [],
   };

@@ -1,5 +1,5 @@
 import type { CrashChoice } from './choice.ts';
-import { primaryItself, type ServerCopy } from './copies.ts';
+import { followersOfPrimary, primaryItself, type ServerCopy } from './copies.ts';
 import type { CrashFacts } from './facts.ts';
 import { lossOf } from './loss-of.ts';
 import { durationWords, keyCount, timeWords } from './words.ts';
@@ -22,7 +22,10 @@ export function promote(facts: CrashFacts, copy: ServerCopy): CrashChoice {
   const how = bySentinel
     ? `Have the Sentinels fail over; they choose the replica, ${copy.address} (${what}) is one of them`
     : `Promote the replica ${copy.address} (${what})`;
-  const then = facts.hostLost ? '.' : ', then start the crashed node as its replica.';
+  const others = followersOfPrimary(facts.survey).filter(({ address }) => address !== copy.address);
+  // Left at the node, they would copy what it starts with.
+  const taken = others.length > 0 ? `, let ${others.map(({ address }) => address).join(', ')} follow it` : '';
+  const then = `${taken}${facts.hostLost ? '.' : ', then start the crashed node as its replica.'}`;
   const undone = sentinels && !bySentinel ? ' No Sentinel answers: they may undo it when they are back.' : '';
   return {
     id: `promote:${copy.address}`,

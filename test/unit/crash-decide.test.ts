@@ -197,6 +197,9 @@ describe('a primary that is followed', () => {
     expect(decideCrash(facts).default).toBe(`promote:${c}`);
     expect(idsOf(facts)).toEqual([`promote:${c}`, `promote:${b}`, `dump-from:${c}`]);
     expect(choice(facts, `promote:${b}`)?.loses).toContain('1000 bytes that another server has');
+    expect(choice(facts, `promote:${c}`)?.text).toContain(
+      `let ${b} follow it, then start the crashed node as its replica`,
+    );
   });
 
   test('a replica of unknown age comes last and its loss is said to be unknown', () => {
