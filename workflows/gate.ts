@@ -1,16 +1,17 @@
 import { allHandlersFinished, CancellationScope, condition, workflowInfo } from '@temporalio/workflow';
 import type { AnswersOnRecord } from '../activities/answers.ts';
 import { AnswerDesk, refused } from './answer-desk.ts';
-import { AskedGate, type GateAnswer, type GateRequest } from './asked-gate.ts';
+import { AskedGate } from './asked-gate.ts';
 import type { Answer } from './gate-decision.ts';
 import type { Answered } from './gate-messages.ts';
 import { gatePage } from './gate-page.ts';
 import { type Decision, withIdentities } from './gate-record.ts';
+import type { GateAnswer, GateRequest } from './gate-request.ts';
 import { type ParkEnd, ParkedSteps, type ParkRequest } from './parked-steps.ts';
 import type { RunStory } from './run-story.ts';
 
-export type { GateAnswer, GatePlan, GateRequest } from './asked-gate.ts';
 export type { Decision } from './gate-record.ts';
+export type { GateAnswer, GatePlan, GateRequest } from './gate-request.ts';
 
 /** How many must approve, and for how long they are waited for. */
 export interface ApprovalPolicy {
