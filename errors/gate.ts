@@ -39,7 +39,7 @@ export const gateErrors = {
   },
   RUN_SILENT: {
     when: 'A workflow runs, but no orchestrator carries it on, so that it cannot say what it waits for or take an answer.',
-    safe: 'The run keeps its place and goes on when a worker is there; a gate may time out meanwhile only once it is.',
+    safe: 'The run keeps its place and goes on when a worker is there.',
     next: 'rewind worker --role orchestrator, then answer again; or leave the answer as a signal, which is stored: temporal workflow signal --name approve',
     retryable: true,
   },
