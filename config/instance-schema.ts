@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { hostPort, redisUrl } from './addresses.ts';
 import { block, list } from './blocks.ts';
-import { choice, count, cron, duration, flag, kindOf, percent, secret, size, text } from './leaves.ts';
+import { argument, choice, count, cron, duration, flag, kindOf, percent, secret, size, text } from './leaves.ts';
 
 export const DATA_CLASSES = ['cache', 'session-store', 'job-queue', 'rate-limit', 'audit-log'] as const;
 const KEY_TYPES = ['string', 'list', 'set', 'zset', 'hash', 'stream'] as const;
@@ -77,7 +77,7 @@ const host = block({
           }).describe('Commands that start and stop Redis.'),
         }),
         block({
-          process: block({ args: list(text('an argument')).describe('Arguments of redis-server.') }).describe(
+          process: block({ args: list(argument()).describe('Arguments of redis-server.') }).describe(
             'The agent starts redis-server itself.',
           ),
         }),

@@ -28,6 +28,11 @@ export function text(accepted: string) {
   return z.string({ error }).min(1, { error: () => `is empty; accepted: ${accepted}`, abort: true });
 }
 
+/** A word that a program is started with; it may be empty, as in `--save ""`. */
+export function argument() {
+  return z.string({ error: ({ input }) => `is ${kindOf(input)}; accepted: text (a number needs quotes)` });
+}
+
 export function flag() {
   return z.boolean({ error: notOf('true or false') });
 }

@@ -25,4 +25,10 @@ export const hostErrors = {
     next: 'Look at the end of Redis’ log (disk full, folder not writable), mend it, then let the step run again.',
     retryable: true,
   },
+  HOST_NO_SERVICE: {
+    when: 'Redis has to be started and the configuration does not say how.',
+    safe: 'Nothing was changed.',
+    next: 'Start Redis by hand and let the step run again; or name the way under host.service in rewind.yaml.',
+    retryable: false,
+  },
 } as const satisfies Record<string, ErrorEntry>;

@@ -19,6 +19,18 @@ export const incidentErrors = {
     next: 'Look at master_link_status in INFO replication and at masterauth and masteruser of the replica, then try the step again.',
     retryable: true,
   },
+  CRASH_WOULD_START_EMPTY: {
+    when: 'A crashed node was to be started, and with its files as they are it would start without data.',
+    safe: 'It was not started; its files and its replicas are untouched.',
+    next: 'Choose a backup or another copy; or let it start empty where a person says so.',
+    retryable: false,
+  },
+  CRASH_FILES_UNKNOWN: {
+    when: 'Files were to be given to a server, and neither the configuration nor a backup says where it keeps them.',
+    safe: 'Nothing was stopped and no file was touched.',
+    next: 'Name how Redis is started under host.service in rewind.yaml, or restore into a folder and start it by hand.',
+    retryable: false,
+  },
   INCIDENT_REPORT_INVALID: {
     when: 'An incident report cannot be read, or is not what its place in the repository says.',
     safe: 'Nothing was changed; backups do not depend on reports.',

@@ -1,6 +1,7 @@
 import { Worker } from '@temporalio/worker';
 import { probeActivities, viewActivities } from '../activities/check.ts';
 import { compareActivities } from '../activities/compare.ts';
+import { copiesActivities, crashedHostActivities } from '../activities/crash.ts';
 import { dumpActivities } from '../activities/dump.ts';
 import { fenceActivities, unfenceActivities } from '../activities/fence.ts';
 import { evidenceActivities } from '../activities/incident.ts';
@@ -14,6 +15,7 @@ import { type RoleSettings, workerBasics } from './role.ts';
 /** The agent beside one Redis: saves, pins, checks, uploads. It never loads a dump. */
 export async function hostWorker(settings: RoleSettings, instance: string): Promise<Worker> {
   const contextOf = openInstance(settings);
+  const atUrl = openInstance(settings, { atUrl: true });
   return Worker.create({
     ...workerBasics(settings, `host ${instance}`),
     taskQueue: `rewind-host-${instance}`,
@@ -27,6 +29,8 @@ export async function hostWorker(settings: RoleSettings, instance: string): Prom
       ...fenceActivities(contextOf),
       ...unfenceActivities(contextOf),
       ...evidenceActivities(contextOf),
+      ...copiesActivities(atUrl),
+      ...crashedHostActivities(atUrl),
       ...probeActivities(openOnce(settings.config.repository)),
     },
   });

@@ -6,7 +6,7 @@ import { resolveSecret } from '../config/secrets.ts';
 import { RewindError } from '../errors/rewind-error.ts';
 import { policyOf } from '../policy/instance-policy.ts';
 import type { RedisTarget } from '../redis/connection.ts';
-import { atPrimary, findPrimary } from '../redis/sentinel.ts';
+import { atPrimary, findPrimary, type SentinelGroup } from '../redis/sentinel.ts';
 import { openOnce } from '../repository/open.ts';
 
 /** Where an instance is asked for, and by which policy the asker was planned; without one, none is compared. */
@@ -20,10 +20,11 @@ export interface InstanceRequest {
  * one that the workflow was planned with.
  *
  * @param options.login false for steps that never talk to Redis: their role need not hold its password
+ * @param options.atUrl the server that the configuration names, whoever is the primary now: Sentinels are not asked
  */
 export function openInstance(
   role: { config: LoadedConfig; env: NodeJS.ProcessEnv; home: string },
-  { login = true }: { login?: boolean } = {},
+  { login = true, atUrl = false }: { login?: boolean; atUrl?: boolean } = {},
 ) {
   const repository = openOnce(role.config.repository);
   return async ({ instance, policyDigest }: InstanceRequest): Promise<InstanceContext> => {
@@ -36,9 +37,11 @@ export function openInstance(
     }
     return {
       policy,
-      target: login ? await redisTarget(role.config, instance, role.env) : { url: urlOf(role.config, instance) },
+      target: login ? await redisTarget(role.config, instance, role.env, atUrl) : { url: urlOf(role.config, instance) },
       repository: await repository(),
       home: role.home,
+      host: role.config.instances[instance]?.host,
+      sentinel: sentinelOf(role.config, instance, role.env),
     };
   };
 }
@@ -57,17 +60,30 @@ export async function redisTarget(
   config: LoadedConfig,
   instance: string,
   env: NodeJS.ProcessEnv,
+  atUrl = false,
 ): Promise<RedisTarget> {
   const url = urlOf(config, instance);
-  const { password, tls, sentinel, backup } = config.instances[instance] ?? {};
-  const secret = (ref: typeof password) => ref && resolveSecret(ref, env);
-  const target = { url, password: await secret(password), tls: await readPem(tls) };
-  if (!sentinel || backup?.from === 'replica') return target;
-  const { master, addresses, password: ofSentinels } = sentinel;
-  return atPrimary(
-    target,
-    await findPrimary({ master, addresses, password: await secret(ofSentinels), tls: target.tls }),
-  );
+  const { password, tls, backup } = config.instances[instance] ?? {};
+  const target = { url, password: password && (await resolveSecret(password, env)), tls: await readPem(tls) };
+  const sentinel = sentinelOf(config, instance, env);
+  if (!sentinel || atUrl || backup?.from === 'replica') return target;
+  return atPrimary(target, await findPrimary(await sentinel()));
+}
+
+function sentinelOf(
+  config: LoadedConfig,
+  instance: string,
+  env: NodeJS.ProcessEnv,
+): (() => Promise<SentinelGroup>) | undefined {
+  const { sentinel, tls } = config.instances[instance] ?? {};
+  if (!sentinel) return undefined;
+  const { master, addresses, password } = sentinel;
+  return async () => ({
+    master,
+    addresses,
+    password: password && (await resolveSecret(password, env)),
+    tls: await readPem(tls),
+  });
 }
 
 async function readPem(files: TlsFiles | undefined): Promise<RedisTarget['tls']> {

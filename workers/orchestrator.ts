@@ -4,6 +4,7 @@ import { answersActivities } from '../activities/answers.ts';
 import { catalogueActivities } from '../activities/catalogue.ts';
 import { describePolicyActivity, probeActivities, viewActivities } from '../activities/check.ts';
 import { compareActivities } from '../activities/compare.ts';
+import { copiesActivities, crashDecisionActivities, crashedHostActivities } from '../activities/crash.ts';
 import { dumpActivities } from '../activities/dump.ts';
 import { fenceActivities, unfenceActivities } from '../activities/fence.ts';
 import { evidenceActivities, reportActivities } from '../activities/incident.ts';
@@ -13,6 +14,7 @@ import { restoreActivities } from '../activities/restore.ts';
 import { restorePointActivities } from '../activities/restore-point.ts';
 import { placeFilesActivities } from '../activities/restored-files.ts';
 import { saveActivities } from '../activities/save.ts';
+import { RewindError } from '../errors/rewind-error.ts';
 import { openOnce } from '../repository/open.ts';
 import { openInstance } from './instance-context.ts';
 import { type RoleSettings, workerBasics } from './role.ts';
@@ -21,6 +23,7 @@ import { workflowCode } from './workflow-code.ts';
 /** Workflows, policy and catalogue; and the saves of instances that have no agent, which come by replication. */
 export async function orchestratorWorker(settings: RoleSettings, client: Client): Promise<Worker> {
   const contextOf = openInstance(settings);
+  const atUrl = openInstance(settings, { atUrl: true });
   const withoutLogin = openInstance(settings, { login: false });
   return Worker.create({
     ...workerBasics(settings, 'orchestrator'),
@@ -43,7 +46,18 @@ export async function orchestratorWorker(settings: RoleSettings, client: Client)
       ...fenceActivities(contextOf),
       ...unfenceActivities(contextOf),
       ...evidenceActivities(contextOf),
+      ...copiesActivities((subject) =>
+        atUrl(subject).catch((error) => whereLoginIsMissing(error, withoutLogin(subject))),
+      ),
+      ...crashedHostActivities(atUrl),
+      ...crashDecisionActivities(withoutLogin, settings.config),
       ...probeActivities(openOnce(settings.config.repository)),
     },
   });
+}
+
+/** The agent holds the logins of its instance; where its host is lost, what can be seen without them is still worth seeing. */
+function whereLoginIsMissing<T>(error: unknown, without: Promise<T>): Promise<T> {
+  if (error instanceof RewindError && error.code === 'SECRET_MISSING') return without;
+  throw error;
 }
