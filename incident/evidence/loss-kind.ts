@@ -70,9 +70,14 @@ export async function findLossKind(
     const patterns = missingPatterns(names, exists);
     databases.push({ db, keysInBackup, keysLive: live[db] ?? 0, sampled: names.length, missing, patterns });
   }
-  const swapped = await findSwap(redis, databases, sample);
+  const swapped = mayHaveSwapped(since) ? await findSwap(redis, databases, sample) : undefined;
   await redis.select(0);
   return judgeLoss(databases, since, swapped);
+}
+
+/** Counters that reach back and know of no SWAPDB settle it: keys may be called alike in two databases. */
+function mayHaveSwapped(since: CountsSince | undefined): boolean {
+  return since === undefined || since.began === 'reset' || since.restarted || since.calls.swapdb !== undefined;
 }
 
 /** Two databases whose sampled keys are each in the other. */
@@ -86,6 +91,9 @@ async function findSwap(
   for (const { db, keysInBackup } of emptied) {
     for (const other of Object.keys(live).map(Number)) {
       if (other === db || (live[other] ?? 0) < keysInBackup * (1 - EMPTIED)) continue;
+      // A database that still has its own keys was not exchanged.
+      const held = databases.find((each) => each.db === other);
+      if (held && !isEmptied(held)) continue;
       const names = sample.get(db) ?? [];
       const exists = await whichExist(redis, other, names);
       if (names.length > 0 && exists.filter(Boolean).length >= names.length * EMPTIED)

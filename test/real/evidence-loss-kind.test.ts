@@ -89,6 +89,28 @@ test('an ordinary day, with keys that expired and a few that were deleted, is no
   expect(found.unknown.join()).toContain('whether values were changed');
 });
 
+test('a flushed database whose keys are called like those of another one is not taken for exchanged', async () => {
+  const { redis, server } = await set.start();
+  const tenants = redis.pipeline();
+  for (const db of [0, 1]) {
+    tenants.select(db);
+    for (let i = 0; i < 50; i += 1) tenants.set(`user:${i}`, `of ${db}`);
+  }
+  await tenants.exec();
+  await redis.select(0);
+  await redis.save();
+  const dump = { path: join(server.dir, 'dump.rdb') };
+  const earlier = await readCommandCounts(redis);
+  await redis.select(1);
+  await redis.flushdb();
+  expect(await findLossKind(redis, dump, undefined, io)).toMatchObject({ kind: 'flushdb', databases: [1] });
+  // A copy that somebody made meanwhile is no exchange either, as the counters know.
+  await redis.select(0);
+  for (const key of await redis.keys('*')) await redis.call('COPY', key, key, 'DB', '7');
+  const since = callsSince(await readCommandCounts(redis), earlier);
+  expect(await findLossKind(redis, dump, since, io)).toMatchObject({ kind: 'flushdb', databases: [1] });
+});
+
 test('keys that have no beginning in common are a mass delete of a whole database', async () => {
   const { redis, server } = await set.start();
   const fill = redis.pipeline();
