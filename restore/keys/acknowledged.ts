@@ -12,6 +12,7 @@ export class Acknowledged {
   readonly #file: CursorFile;
   readonly #onCursor: (cursor: PutKeysCursor) => void | Promise<void>;
   readonly #namesLength: () => number;
+  readonly #from: ResumePoint;
   #parts: Part[] = [];
   #first = 0;
   /** Done, but without a place of their own to go on from: they count with the next that has one. */
@@ -33,6 +34,7 @@ export class Acknowledged {
     this.#file = file;
     this.#onCursor = onCursor;
     this.#namesLength = namesLength;
+    this.#from = from;
     this.#offset = from.offset;
     this.#db = from.db;
     this.#figures = from.figures;
@@ -40,15 +42,21 @@ export class Acknowledged {
   }
 
   get cursor(): PutKeysCursor {
-    const open = this.#parts[this.#first];
     return {
       ...this.#identity,
       offset: this.#offset,
       db: this.#db,
       sentUpTo: Math.max(this.#announcedUpTo, this.#offset),
       figures: this.#figures,
-      namesBytes: open === undefined || open.namesAt < 0 ? this.#namesLength() : open.namesAt,
+      namesBytes: this.#namesBytes,
     };
+  }
+
+  get #namesBytes(): number {
+    // The attempt before may have listed keys that are still to come.
+    if (this.#offset < this.#from.doubtUpTo) return this.#from.namesBytes;
+    const open = this.#parts[this.#first];
+    return open === undefined || open.namesAt < 0 ? this.#namesLength() : open.namesAt;
   }
 
   /** Whether everything that was begun is done. */

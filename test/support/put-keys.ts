@@ -1,3 +1,4 @@
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import { type PutKeysCursor, type PutKeysFigures, type PutKeysTask, putKeys } from '../../restore/keys/put-keys.ts';
@@ -25,6 +26,10 @@ export class PutKeysStage {
     const debug: Record<string, string> = flavour === 'redis-6.2' ? {} : { 'enable-debug-command': 'local' };
     const server = await startRedis({ flavour, ...options, config: { ...debug, ...options.config } });
     this.#undo.push(() => server.stop());
+    return this.connect(server);
+  }
+
+  async connect(server: RedisServer): Promise<Side> {
     const redis = await connectTo(server);
     this.#undo.push(() => redis.disconnect());
     return { server, redis };
@@ -106,4 +111,19 @@ async function fillOtherDatabases(redis: Redis): Promise<void> {
   await redis.setrange('sparse', 5_000_000, 'end');
   for (let i = 0; i < 30; i++) await redis.rpush('long:list', Buffer.alloc(30_000, `${i}`));
   await redis.select(0);
+}
+
+/** The processes that put keys for `parent`, by /proc. */
+export async function puttersOf(parent: number): Promise<number[]> {
+  const found: number[] = [];
+  for (const entry of await readdir('/proc')) {
+    const pid = Number(entry);
+    if (!Number.isInteger(pid)) continue;
+    const [stat, command] = await Promise.all(
+      ['stat', 'cmdline'].map((file) => readFile(`/proc/${pid}/${file}`, 'latin1').catch(() => '')),
+    );
+    const ppid = Number(stat!.slice(stat!.lastIndexOf(')') + 2).split(' ')[1]);
+    if (ppid === parent && command!.includes('put-keys-child')) found.push(pid);
+  }
+  return found;
 }
