@@ -71,7 +71,7 @@ describe("the vendor's download", () => {
     answer = 'silent';
     const since = Date.now();
     await expect((await from(port())).fill(folder.path, () => {})).rejects.toThrow(/did not answer in time/);
-    expect(Date.now() - since).toBeLessThan(8_000);
+    expect(Date.now() - since).toBeLessThan(20_000);
   });
 
   test('is given up at once when the server cannot be reached', async () => {
@@ -79,7 +79,8 @@ describe("the vendor's download", () => {
     await expect((await from(await freePort())).fill(folder.path, () => {})).rejects.toThrow(
       /cannot be reached \(ECONNREFUSED\)/,
     );
-    expect(Date.now() - since).toBeLessThan(1_000);
+    // The patience with a silent server, 4 s, is not waited for.
+    expect(Date.now() - since).toBeLessThan(3_500);
   });
 });
 

@@ -96,7 +96,8 @@ test.skipIf(fromCache.length === 0)('a warm cache serves without network, Go, pi
     Object.fromEntries(fromCache.map(([name, each]) => [name, 'path' in each && each.path])),
   );
   expect(said).not.toContain('trying');
-  expect(Date.now() - since).toBeLessThan(5_000);
+  // A download or a build takes minutes; a busy machine takes seconds to ask eight programs for their version.
+  expect(Date.now() - since).toBeLessThan(30_000);
 });
 
 test('a part that cannot be had is said with each reason and what to type, and nothing is installed', async () => {

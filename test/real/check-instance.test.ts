@@ -87,7 +87,8 @@ describe.each<Flavour>(['redis-6.2', 'redis-7.0', 'redis-8.2', 'valkey-8', 'valk
       });
       expect(dump).toEqual({ dir: server.dir, dbfilename: 'dump.rdb' });
       expect(memory.rssBytes).toBeGreaterThan(memory.datasetBytes);
-      expect(Math.abs(facts(view).clockSkewMs)).toBeLessThan(1_000);
+      // One clock: what differs is half of the time that the question took.
+      expect(Math.abs(facts(view).clockSkewMs)).toBeLessThan(5_000);
       expect(view.host?.dump).toMatchObject({ dir: server.dir, readable: true });
       expect(await redis.config('GET', '*')).toEqual(before);
     },

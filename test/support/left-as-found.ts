@@ -21,7 +21,7 @@ export interface Scene {
 }
 
 /** How long killed processes and their folders may take to go, in milliseconds. */
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 40_000;
 
 /** Notes how things are before a fault. What is asked later must find them so again. */
 export async function lookAround(scene: Scene) {

@@ -56,13 +56,14 @@ describe('a file that is no YAML', () => {
     ]);
   });
 
-  test('a billion laughs end within a second', () => {
+  test('a billion laughs take less than a second of a processor', () => {
     const levels = Array.from({ length: 12 }, (_, i) => `  l${i + 1}: &l${i + 1} [${`*l${i}, `.repeat(9)}*l${i}]`);
-    const began = performance.now();
+    const before = process.cpuUsage();
     expect(complaints(['instances:', '  l0: &l0 [lol]', ...levels].join('\n'))[0]).toMatch(
       /^rewind\.yaml:\d+:\d+: more than a configuration can hold \(20000 values, 24 levels, aliases followed\)$/,
     );
-    expect(performance.now() - began).toBeLessThan(1_000);
+    const { user, system } = process.cpuUsage(before);
+    expect(user + system).toBeLessThan(1_000_000);
   });
 
   test.each(['[', '{a: ', '- ', '!!seq ['])('a thousand nested "%s" is a problem, not a crash', (open) => {

@@ -109,8 +109,8 @@ describe('a server played by hand', () => {
 
     const whole = await hostile((socket) => socket.write(`${fullSync}$${200_000}\r\n${'x'.repeat(200_000)}`));
     let received = 0;
-    for await (const chunk of (await receiveDump(whole, { stallTimeoutMs: 100 })).chunks) {
-      if (received === 0) await new Promise((next) => setTimeout(next, 400));
+    for await (const chunk of (await receiveDump(whole, { stallTimeoutMs: 1_000 })).chunks) {
+      if (received === 0) await new Promise((next) => setTimeout(next, 2_500));
       received += chunk.length;
     }
     expect(received).toBe(200_000);
