@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { RewindError } from '../../errors/rewind-error.ts';
 import type { StepIO } from '../../process/step-io.ts';
-import { addressOf, connectRedis, type RedisTarget, withRedis } from '../../redis/connection.ts';
+import { addressOf, connectRedis, type RedisTarget } from '../../redis/connection.ts';
 import { infoNumber, keysOf, readInfo } from '../../redis/info.ts';
 import { sha256Of } from '../files/durable-files.ts';
 import { readJournal, writeJournal } from '../journal.ts';
@@ -50,6 +50,9 @@ export interface StreamReport {
 const pollMs = 50;
 const defaultConnectMs = 20_000;
 const undoPatienceMs = 60_000;
+/** A server that loads answers between two of its values, and one of them may be huge. */
+const answerMs = 5 * 60_000;
+const undoAnswerMs = 10_000;
 
 /** What is set for the time of the load; a server without one of them is asked nothing about it. */
 const settingsFor = (link: PrimaryLink): Record<string, string> => ({
@@ -81,7 +84,10 @@ export async function streamAsPrimary(request: StreamRequest, io: StepIO): Promi
   await cleanUpAsPrimary(target, home);
   const dump: StreamedDump = { ...request.facts, ...(await readDumpFormat(dumpPath)) };
   const { size: sizeBytes } = await stat(dumpPath);
-  const redis = await connectRedis(target);
+  const redis = await connectRedis(target, { commandTimeoutMs: answerMs });
+  // A server that is frozen answers nothing: a cancelled step does not wait for it.
+  const cancel = () => redis.disconnect();
+  io.signal.addEventListener('abort', cancel, { once: true });
   let link: PrimaryLink | undefined;
   try {
     const facts = await readStreamTarget(redis, target);
@@ -132,6 +138,7 @@ export async function streamAsPrimary(request: StreamRequest, io: StepIO): Promi
     await cleanUpAsPrimary(target, home).catch(() => undefined);
     throw io.signal.aborted ? io.signal.reason : asBrokenOff(target, error);
   } finally {
+    io.signal.removeEventListener('abort', cancel);
     link?.close();
     redis.disconnect();
   }
@@ -147,7 +154,7 @@ export async function cleanUpAsPrimary(target: RedisTarget, home: string): Promi
   if ((await readJournal(path)) === undefined) return 'nothing-to-undo';
   for (const deadline = performance.now() + undoPatienceMs; ; await sleep(200)) {
     try {
-      return await withRedis(target, (redis) => undoLink(redis, path));
+      return await undoOnce(target, path);
     } catch (cause) {
       const said = (cause as Error).message;
       // A load that lost its source is given up by the server itself; until then it takes no such command.
@@ -159,6 +166,15 @@ export async function cleanUpAsPrimary(target: RedisTarget, home: string): Promi
         { cause },
       );
     }
+  }
+}
+
+async function undoOnce(target: RedisTarget, path: string): Promise<Undone> {
+  const redis = await connectRedis(target, { commandTimeoutMs: undoAnswerMs });
+  try {
+    return await undoLink(redis, path);
+  } finally {
+    redis.disconnect();
   }
 }
 
