@@ -112,6 +112,8 @@ export async function openPrimaryLink(dump: OfferedDump): Promise<PrimaryLink> {
             socket.destroy();
             return;
           }
+          // Answered as soon as all is loaded; by itself a replica acknowledges once a second.
+          socket.write('*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n');
           pings = setInterval(() => socket.write('*1\r\n$4\r\nPING\r\n'), pingEveryMs);
         },
         (error: Error) => {
