@@ -135,6 +135,8 @@ test('the lock of an agent that lives is waited for, with its pid said, until a 
     onWait: (reason) => reasons.push(reason),
     turns,
   });
+  await expect.poll(() => reasons.length, { timeout: 30_000 }).toBe(1);
+  // Some looks later it has not been said again.
   await sleep(600);
   cancel.abort(new Error('cancelled by the test'));
   await expect(turn).rejects.toThrow();
