@@ -18,6 +18,7 @@ const flushBytes = 64 * 1024;
 export class CommandPipe {
   readonly #socket: PsyncSocket;
   readonly #target: RedisTarget;
+  readonly #signal: AbortSignal | undefined;
   readonly #replies = new ReplyReader();
   #room = Buffer.allocUnsafe(2 * flushBytes);
   #used = 0;
@@ -27,9 +28,10 @@ export class CommandPipe {
   #failed: Error | undefined;
   #onFail: (error: Error) => void = () => {};
 
-  private constructor(socket: PsyncSocket, target: RedisTarget) {
+  private constructor(socket: PsyncSocket, target: RedisTarget, signal: AbortSignal | undefined) {
     this.#socket = socket;
     this.#target = target;
+    this.#signal = signal;
   }
 
   /** @throws REDIS_UNREACHABLE, REDIS_REFUSED_LOGIN; the signal's reason */
@@ -45,7 +47,7 @@ export class CommandPipe {
       signal?.throwIfAborted();
       throw connectionError(target, error);
     }
-    const pipe = new CommandPipe(socket, target);
+    const pipe = new CommandPipe(socket, target, signal);
     void pipe.#pump();
     return pipe;
   }
@@ -108,9 +110,9 @@ export class CommandPipe {
       }
     } catch (error) {
       const first = this.#failed === undefined;
-      this.#failed ??= connectionError(this.#target, error);
+      this.#failed ??= this.#signal?.aborted ? this.#signal.reason : connectionError(this.#target, error);
       this.#socket.close();
-      if (first) this.#onFail(this.#failed);
+      if (first) this.#onFail(this.#failed as Error);
     }
   }
 
