@@ -10,6 +10,7 @@ import { type LossWindow, lossWindow } from '../incident/crash/loss-window.ts';
 import { type CrashPlanFacts, crashPlanFacts } from '../incident/crash/plan-facts.ts';
 import { type Promotion, promoteReplica } from '../incident/crash/promote.ts';
 import { receiveDumpFrom } from '../incident/crash/receive-dump.ts';
+import { repointReplicas } from '../incident/crash/repoint-replicas.ts';
 import { type FollowedPrimary, startAsReplica } from '../incident/crash/start-as-replica.ts';
 import { placeDump, type ServerVersion, type StartedNode, startNode, warmUp } from '../incident/crash/start-node.ts';
 import { type CopiesAsked, surveyCopies } from '../incident/crash/survey-copies.ts';
@@ -37,6 +38,12 @@ export function copiesActivities(contextOf: (subject: Subject) => Promise<Instan
     detachReplicas: (subject: Subject, addresses: readonly string[]): Promise<void> =>
       runStep(async (io) => {
         await detachReplicas(await askedOf(await contextOf(subject)), addresses, {}, io);
+      }),
+
+    /** Lets every replica of the node follow another primary: the node comes back with older data than they have. */
+    repointReplicas: (subject: Subject, primary: string): Promise<void> =>
+      runStep(async (io) => {
+        await repointReplicas(await askedOf(await contextOf(subject)), primary, {}, io);
       }),
 
     /** Makes the node that was started a replica, and waits until it is in sync. */

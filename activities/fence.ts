@@ -12,6 +12,8 @@ export interface FenceSubject {
   readonly fenceId: string;
   /** The run that holds the fence. */
   readonly workflowId: string;
+  /** Its first run, where it has had several. */
+  readonly runId?: string;
 }
 
 export interface FenceWatched {
@@ -22,12 +24,12 @@ export interface FenceWatched {
 
 /** Taking writing from everybody but the product, and giving it back. They run beside Redis. */
 export function fenceActivities(contextOf: (subject: FenceSubject) => Promise<InstanceContext>) {
-  const order = ({ repository, home }: InstanceContext, { instance, fenceId, workflowId }: FenceSubject) => ({
+  const order = ({ repository, home }: InstanceContext, { instance, fenceId, workflowId, runId }: FenceSubject) => ({
     repository,
     instance,
     fenceId,
     home,
-    owner: { workflowId },
+    owner: { workflowId, ...(runId ? { runId } : {}) },
   });
   return {
     fenceWrites: (subject: FenceSubject): Promise<FenceReport> =>

@@ -1,6 +1,7 @@
 import { Worker } from '@temporalio/worker';
 import { probeActivities, viewActivities } from '../activities/check.ts';
 import { compareActivities } from '../activities/compare.ts';
+import { corruptionActivities } from '../activities/corruption.ts';
 import { copiesActivities, crashedHostActivities } from '../activities/crash.ts';
 import { dumpActivities } from '../activities/dump.ts';
 import { fenceActivities, unfenceActivities } from '../activities/fence.ts';
@@ -31,6 +32,7 @@ export async function hostWorker(settings: RoleSettings, instance: string): Prom
       ...evidenceActivities(contextOf),
       ...copiesActivities(atUrl),
       ...crashedHostActivities(atUrl),
+      ...corruptionActivities(atUrl, settings.config),
       ...probeActivities(openOnce(settings.config.repository)),
     },
   });

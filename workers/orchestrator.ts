@@ -4,6 +4,7 @@ import { answersActivities } from '../activities/answers.ts';
 import { catalogueActivities } from '../activities/catalogue.ts';
 import { describePolicyActivity, probeActivities, viewActivities } from '../activities/check.ts';
 import { compareActivities } from '../activities/compare.ts';
+import { corruptionActivities, corruptionChoicesActivity } from '../activities/corruption.ts';
 import { copiesActivities, crashDecisionActivities, crashedHostActivities } from '../activities/crash.ts';
 import { dumpActivities } from '../activities/dump.ts';
 import { fenceActivities, unfenceActivities } from '../activities/fence.ts';
@@ -50,6 +51,8 @@ export async function orchestratorWorker(settings: RoleSettings, client: Client)
         atUrl(subject).catch((error) => whereLoginIsMissing(error, withoutLogin(subject))),
       ),
       ...crashedHostActivities(atUrl),
+      ...corruptionActivities(atUrl, settings.config),
+      ...corruptionChoicesActivity(withoutLogin),
       ...crashDecisionActivities(withoutLogin, settings.config),
       ...probeActivities(openOnce(settings.config.repository)),
     },

@@ -101,6 +101,13 @@ export function crashSteps(policy: InstancePolicy, story: RunStory) {
         () => `${addresses.join(', ')} follow nobody now and keep what they hold`,
       ),
 
+    repointReplicas: (primary: string) =>
+      told(
+        'repointReplicas',
+        () => network.repointReplicas.executeWithOptions({ summary: `replicas follow ${primary}` }, [subject, primary]),
+        () => `the other replicas follow ${primary}`,
+      ),
+
     startAsReplica: (primary: string) =>
       told(
         'startAsReplica',

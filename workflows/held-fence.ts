@@ -38,12 +38,13 @@ export async function holdFence(policy: InstancePolicy, gates: Gates, story: Run
     retry: { ...patience.retry, initialInterval: Math.min(SOON_MS, policy.timeouts.retryMs) },
     taskQueue: policy.hostQueue,
   });
-  const { workflowId } = workflowInfo();
+  const { workflowId, firstExecutionRunId } = workflowInfo();
   const subject: FenceSubject = {
     instance: policy.instance,
     policyDigest: policy.digest,
     fenceId: uuid4(),
     workflowId,
+    runId: firstExecutionRunId,
   };
   story.step('fenceWrites');
   const report = await withPatience(

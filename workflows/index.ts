@@ -1,6 +1,7 @@
 export { checkInstance } from './check-instance.ts';
 export { instanceOwner } from './instance-owner.ts';
 export { recoverAccidentalFlush } from './recover-accidental-flush.ts';
+export { recoverDataCorruption } from './recover-data-corruption.ts';
 export { recoverNodeCrash } from './recover-node-crash.ts';
 export { restoreToPoint } from './restore-to-point.ts';
 export { scheduledBackup } from './scheduled-backup.ts';

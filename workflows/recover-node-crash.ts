@@ -174,6 +174,8 @@ async function carryOut(
       return;
     }
     case 'replica-of':
+      // For a moment the node is a primary with what it had: nobody may copy that.
+      await steps.repointReplicas(target);
       await steps.startServer(server, true);
       await steps.startAsReplica(target);
       return;

@@ -34,7 +34,8 @@ export async function readCrashSite(context: InstanceContext, io: StepIO): Promi
   const settings = await settingsBeside(context);
   const service = serviceBeside(context, settings?.logFile);
   const lastExit = await service?.lastExit().catch(() => undefined);
-  const traces = await readDeathTraces({ lastExit, logFile: settings?.logFile, dir: settings?.dir });
+  const unit = context.host?.service && 'systemd' in context.host.service ? context.host.service.systemd : undefined;
+  const traces = await readDeathTraces({ lastExit, logFile: settings?.logFile, dir: settings?.dir, unit });
   return { ...(settings ? { local: await readLocalFiles(settings, io) } : {}), death: explainDeath(traces) };
 }
 

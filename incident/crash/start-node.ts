@@ -3,11 +3,14 @@ import type { InstanceContext } from '../../backup/instance-context.ts';
 import { RewindError } from '../../errors/rewind-error.ts';
 import { runCommand } from '../../host/run-command.ts';
 import { waitLoaded } from '../../host/wait-loaded.ts';
+import { foundPart } from '../../process/found-parts.ts';
 import type { StepIO } from '../../process/step-io.ts';
 import { addressOf, withRedis } from '../../redis/connection.ts';
-import { keysOf, readInfo } from '../../redis/info.ts';
+import { keysOf, readInfo, serverVersion } from '../../redis/info.ts';
+import { listBackups } from '../../repository/catalogue.ts';
 import { type ReplacedFiles, recoverReplacement, replaceServerFiles } from '../../restore/files/replace-files.ts';
 import { whatIsLoaded } from '../../restore/files/what-is-loaded.ts';
+import { findServers } from '../../sandbox/servers.ts';
 import { serviceBeside, settingsBeside } from './crash-site.ts';
 
 export interface StartedNode {
@@ -101,6 +104,22 @@ async function isAnswering({ target }: InstanceContext): Promise<boolean> {
   return withRedis(target, async () => true).catch(
     (error) => !(error instanceof RewindError && error.code === 'REDIS_UNREACHABLE'),
   );
+}
+
+/**
+ * Who reads the files beside this agent: the server as it answers, else the one that wrote the newest backup, else the
+ * program that the agent itself would start.
+ */
+export async function versionBeside({ target, repository, policy }: InstanceContext): Promise<ServerVersion> {
+  const live = await withRedis(target, async (redis) => serverVersion(await readInfo(redis, 'server'))).catch(
+    () => undefined,
+  );
+  if (live) return live;
+  for (const { manifest } of await listBackups(repository, policy.instance)) {
+    if (manifest) return { name: manifest.server.name, version: manifest.server.version };
+  }
+  const [program] = await findServers([foundPart('redis').path]);
+  return program as ServerVersion;
 }
 
 /** Where a dump that comes from another server is put until it is placed. */

@@ -12,6 +12,7 @@ const mapMark = '//# sourceMappingURL=data:application/json;base64,';
 export async function bundleWorkflows(root: string): Promise<string> {
   const { code } = await bundleWorkflowCode({
     workflowsPath: join(root, 'workflows', 'index.ts'),
+    payloadConverterPath: join(root, 'workflows', 'payload-converter.ts'),
     logger: new DefaultLogger('WARN'),
   });
   const [script, map] = splitAtMap(code);

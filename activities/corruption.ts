@@ -1,0 +1,140 @@
+import { constants, copyFile, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { InstanceContext } from '../backup/instance-context.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import { RewindError } from '../errors/rewind-error.ts';
+import { type BuiltChoice, buildChoice } from '../incident/corruption/build-choice.ts';
+import { type CorruptionChoice, choicesOf } from '../incident/corruption/choices.ts';
+import { copyAside } from '../incident/corruption/copy-aside.ts';
+import { diagnoseFiles } from '../incident/corruption/diagnose.ts';
+import type { Diagnosis } from '../incident/corruption/diagnosis.ts';
+import { type LoadedFiles, proveBuilt } from '../incident/corruption/loaded-files.ts';
+import type { PersistenceSettings } from '../incident/corruption/settings.ts';
+import { type SwappedIn, swapIn } from '../incident/corruption/swap-in.ts';
+import { serviceBeside, settingsBeside } from '../incident/crash/crash-site.ts';
+import { type ServerVersion, versionBeside } from '../incident/crash/start-node.ts';
+import { foundPart } from '../process/found-parts.ts';
+import { withRedis } from '../redis/connection.ts';
+import { keysOf, readInfo } from '../redis/info.ts';
+import { listBackups } from '../repository/catalogue.ts';
+import { findRestorePoint } from '../restore/restore-point.ts';
+import type { RestoreSubject } from '../restore/restore-subject.ts';
+import { restoreFolder, stageDump } from '../restore/staged-dump.ts';
+import { chooseServer, findServers } from '../sandbox/servers.ts';
+import { runStep } from './step.ts';
+
+export interface FoundDamage {
+  readonly diagnosis: Diagnosis;
+  /** Keys that the server holds, where it runs although its files are damaged. */
+  readonly runningWith?: number;
+  readonly server: ServerVersion;
+}
+
+/** What was built for a choice, after a real server has loaded it. */
+export interface ProvenChoice {
+  readonly built: BuiltChoice;
+  readonly loaded: LoadedFiles;
+}
+
+/** Steps on the damaged files; they run where the files are. */
+export function corruptionActivities(
+  contextOf: (subject: RestoreSubject) => Promise<InstanceContext>,
+  config: LoadedConfig,
+) {
+  return {
+    /** Copies everything aside, and says which file is damaged where; the originals are only read. */
+    diagnoseFiles: (subject: RestoreSubject): Promise<FoundDamage> =>
+      runStep(async (io) => {
+        const context = await contextOf(subject);
+        const { dir, settings, server } = await filesBeside(context);
+        const aside = join(restoreFolder(context.home, subject.restoreId), 'aside');
+        await mkdir(aside, { recursive: true, mode: 0o700 });
+        await copyAside(dir, aside, settings, io);
+        const [checker] = await findServers(serversOf(config));
+        const diagnosis = await diagnoseFiles(aside, settings, io, { server: checker });
+        const runningWith = await withRedis(context.target, async (redis) =>
+          keysOf(await readInfo(redis, 'keyspace')),
+        ).catch(() => undefined);
+        return { diagnosis, runningWith, server };
+      }),
+
+    /** Builds what was chosen on the copies, and has a real server of our own load it. */
+    buildChoice: (subject: RestoreSubject, choice: string): Promise<ProvenChoice> =>
+      runStep(async (io) => {
+        const context = await contextOf(subject);
+        const { home, repository } = context;
+        const { settings, server } = await filesBeside(context);
+        const folder = restoreFolder(home, subject.restoreId);
+        const built = await buildChoice(
+          {
+            choice,
+            asideDir: join(folder, 'aside'),
+            workDir: join(folder, 'built'),
+            settings,
+            fetchBackup: async (id, path) => {
+              const point = await findRestorePoint(repository, subject.instance, id);
+              await copyFile(await stageDump(repository, folder, point, io), path, constants.COPYFILE_FICLONE);
+            },
+          },
+          io,
+        );
+        const prover = chooseServer(await findServers(serversOf(config)), {
+          serverName: server.name,
+          serverVersion: server.version,
+        });
+        if (!prover) {
+          throw new RewindError('SANDBOX_NO_SERVER', `Nothing here loads files of ${server.name} ${server.version}.`);
+        }
+        const limits = { workRoot: join(home, 'proofs'), maxMemoryBytes: config.sandbox.maxMemoryBytes };
+        return { built, loaded: await proveBuilt(prover, built, settings, limits, io) };
+      }),
+
+    /** Stops the server and gives it what was built; what it had is moved aside, never deleted. */
+    swapIn: (subject: RestoreSubject, built: BuiltChoice): Promise<SwappedIn> =>
+      runStep(async (io) => {
+        const context = await contextOf(subject);
+        const { dir, settings } = await filesBeside(context);
+        const service = serviceBeside(context);
+        // A last save would write the damaged memory, or none, over what is about to be placed.
+        await service?.stop(io, { lastSave: 'never' });
+        const answers = () => withRedis(context.target, async () => true).catch(() => false);
+        const isRunning = service ? async () => (await service.state()) === 'running' : answers;
+        return swapIn(dir, built, settings, subject.restoreId, isRunning, io);
+      }),
+  };
+}
+
+/** The choices side by side, with the catalogue as it is now. */
+export function corruptionChoicesActivity(
+  contextOf: (subject: Pick<RestoreSubject, 'instance' | 'policyDigest'>) => Promise<InstanceContext>,
+) {
+  return {
+    corruptionChoices: (
+      subject: Pick<RestoreSubject, 'instance' | 'policyDigest'>,
+      diagnosis: Diagnosis,
+    ): Promise<CorruptionChoice[]> =>
+      runStep(async () => {
+        const { repository } = await contextOf(subject);
+        return choicesOf(diagnosis, await listBackups(repository, subject.instance, { all: true }), new Date());
+      }),
+  };
+}
+
+async function filesBeside(
+  context: InstanceContext,
+): Promise<{ dir: string; settings: PersistenceSettings; server: ServerVersion }> {
+  const local = await settingsBeside(context);
+  if (!local) {
+    const message = `It is not known where ${context.policy.instance} keeps its files.`;
+    throw new RewindError('CRASH_FILES_UNKNOWN', message);
+  }
+  const server = await versionBeside(context);
+  const { dir, dbfilename, appendonly, appendfilename, appenddirname } = local;
+  const settings = { dbfilename, appendonly, appendfilename, appenddirname };
+  return { dir, server, settings: { ...settings, serverName: server.name, serverVersion: server.version } };
+}
+
+const serversOf = (config: LoadedConfig): readonly string[] => config.sandbox.servers ?? [foundPart('redis').path];
+
+export type CorruptionActivities = ReturnType<typeof corruptionActivities>;
+export type CorruptionChoicesActivity = ReturnType<typeof corruptionChoicesActivity>;
