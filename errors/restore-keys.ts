@@ -41,12 +41,6 @@ export const restoreKeysErrors = {
     next: 'CONFIG SET proto-max-bulk-len 4gb on the target and go on, or restore the dump as a whole: a file placed, or as a primary.',
     retryable: false,
   },
-  RESTORE_VALUE_NOT_IN_COMMANDS: {
-    when: 'A value of the dump has a type that cannot be said in ordinary commands (a module, an array).',
-    safe: goesOn,
-    next: 'Restore into a server of the same fork that is not older and has the module, or leave the key out with --match.',
-    retryable: false,
-  },
   RESTORE_FUNCTION_REFUSED: {
     when: 'The live server refused a function library of the dump.',
     safe: 'No key was put before the libraries; the libraries that the server took stay.',

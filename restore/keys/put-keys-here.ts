@@ -5,6 +5,7 @@ import type { StepIO } from '../../process/step-io.ts';
 import { headerBytes, newestVersion, parseHeader } from '../../rdb/magic.ts';
 import type { WalkStart } from '../../rdb/walker.ts';
 import { connectRedis } from '../../redis/connection.ts';
+import { surveyForCommands } from '../commands/command-survey.ts';
 import { Acknowledged } from './acknowledged.ts';
 import { ConflictNames } from './conflict-names.ts';
 import { CursorFile, type PutKeysCursor } from './cursor.ts';
@@ -48,6 +49,14 @@ export async function putKeysHere(task: PutKeysTask, io: PutKeysIO): Promise<Put
     await flushFunctions(redis);
   }
 
+  const commandFacts =
+    task.by === 'commands'
+      ? await surveyForCommands(
+          { path: task.dumpPath },
+          (entry) => selector.has(entry.db, entry.keyBytes, entry.keyStart, entry.keyEnd),
+          { signal: io.signal },
+        )
+      : undefined;
   const watch = new LiveWatch(redis, task.limits, facts);
   undo.defer(() => watch.stop());
   await watch.start();
@@ -60,6 +69,7 @@ export async function putKeysHere(task: PutKeysTask, io: PutKeysIO): Promise<Put
     dumpBytes,
     start,
     selector,
+    commandFacts,
     facts,
     redis,
     names,

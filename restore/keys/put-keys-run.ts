@@ -3,10 +3,14 @@ import type { Redis } from 'ioredis';
 import { RewindError } from '../../errors/rewind-error.ts';
 import { RdbWalker, type WalkStart } from '../../rdb/walker.ts';
 import { addressOf } from '../../redis/connection.ts';
+import type { CommandFacts } from '../commands/command-facts.ts';
 import type { Acknowledged } from './acknowledged.ts';
 import { Batch } from './batch.ts';
+import { CommandPart } from './command-part.ts';
+import { CommandWriter } from './command-writer.ts';
 import type { ConflictNames } from './conflict-names.ts';
 import { blockBytes, DumpTape } from './dump-tape.ts';
+import type { DumpWriter, DumpWriterOptions } from './dump-writer.ts';
 import type { PutKeysFigures } from './figures.ts';
 import { type Conflict, KeyConflicts } from './key-conflicts.ts';
 import type { KeySelector } from './key-selection.ts';
@@ -43,6 +47,8 @@ export interface RunParts {
   readonly start: WalkStart;
   readonly from: ResumePoint;
   readonly selector: KeySelector;
+  /** What was found of the dump where it is said in commands; absent: keys are sliced out. */
+  readonly commandFacts?: CommandFacts;
   readonly facts: TargetFacts;
   /** For what is asked beside the keys. */
   readonly redis: Redis;
@@ -95,18 +101,23 @@ export class PutKeysRun {
     const { fd, start, selector, task, pipeline } = this.#parts;
     const tape = new DumpTape(fd, this.#memory, start.offset);
     const batchKeys = Math.max(64, Math.min(slotKeys, Math.round((task.limits.keysPerSecond ?? 1e9) / 20)));
-    const writer = new SliceWriter(this.#memory, tape, start, {
+    const options: DumpWriterOptions = {
       selector,
       ttl: task.ttl,
       shiftMs: task.shiftMs,
-      payloadVersion: this.#payloadVersion,
       batchKeys,
       nowMs: () => this.#nowMs,
       functions: task.functions !== 'none',
       onPart: (part) => this.#queue.push(part),
-    });
+    };
+    const { commandFacts, facts, from } = this.#parts;
+    const writer: DumpWriter =
+      commandFacts === undefined
+        ? new SliceWriter(this.#memory, tape, start, { ...options, payloadVersion: this.#payloadVersion })
+        : new CommandWriter(start, { ...options, target: facts, facts: commandFacts, doubtUpTo: from.doubtUpTo });
     const walker = new RdbWalker(writer, start);
-    const most = Math.min(blockBytes, batchKeys * 16);
+    // A compressed value becomes many times its bytes in commands.
+    const most = Math.min(commandFacts === undefined ? blockBytes : blockBytes / 4, batchKeys * 16);
     let inARow = 0;
     while (!walker.done) {
       while (this.#memory.freeSlots < slotsForBlock) {
@@ -139,20 +150,17 @@ export class PutKeysRun {
 
   async #send(part: Part): Promise<void> {
     if (part instanceof Batch && part.keys > 0) await this.#sendBatch(part);
+    else if (part instanceof CommandPart) await this.#sendCommands(part);
     else if (part instanceof LongValue) await this.#sendLong(part);
     else if (part instanceof Library) await this.#load(part);
     else this.#end(part);
   }
 
   async #sendBatch(batch: Batch): Promise<void> {
-    const { pipeline, watch } = this.#parts;
+    const { pipeline } = this.#parts;
     const bytes = batch.end - batch.start;
     await this.#mayBeSent(batch.keys, bytes, batch.to);
-    while (pipeline.bytesUnderWay > 0 && pipeline.bytesUnderWay + bytes > watch.window) {
-      this.#check();
-      await pipeline.changed();
-    }
-    this.#check();
+    await this.#roomUnderWay(bytes);
     pipeline.send(batch.db, this.#memory.bytes.subarray(batch.start, batch.end), {
       left: batch.keys,
       bytes,
@@ -163,6 +171,89 @@ export class PutKeysRun {
       },
       end: () => this.#batchAnswered(batch),
     });
+  }
+
+  async #roomUnderWay(bytes: number): Promise<void> {
+    const { pipeline, watch } = this.#parts;
+    while (pipeline.bytesUnderWay > 0 && pipeline.bytesUnderWay + bytes > watch.window) {
+      this.#check();
+      await pipeline.changed();
+    }
+    this.#check();
+  }
+
+  async #sendCommands(part: CommandPart): Promise<void> {
+    const { pipeline } = this.#parts;
+    await this.#mayBeSent(part.renames.size, part.bytes, Math.max(part.to, part.recordOf.at(-1)! + 1));
+    await this.#roomUnderWay(part.bytes);
+    const refuse = (number: number, words: string) => {
+      part.refused = true;
+      this.#refuse(part.renames.get(number)?.key ?? Buffer.alloc(0), part.db, part.recordOf[number]!, words);
+    };
+    pipeline.send(part.db, Buffer.concat(part.chunks), {
+      left: part.recordOf.length,
+      bytes: part.bytes,
+      reply: (number, error, integer) => {
+        const said = part.renames.get(number);
+        // Its time has passed since, or that of all its fields: there is nothing to rename.
+        if (said !== undefined && error !== undefined && /no such key/.test(error)) part.vanished++;
+        else if (error !== undefined) refuse(number, error);
+        else if (said !== undefined && integer === 0) part.busy.push(said);
+      },
+      end: () => {
+        if (!part.refused) void this.#commandsAnswered(part);
+      },
+    });
+    part.chunks.length = 0;
+  }
+
+  async #commandsAnswered(part: CommandPart): Promise<void> {
+    const { pipeline, names, from } = this.#parts;
+    const { busy, db, tally } = part;
+    part.namesAt = names.length;
+    tally.restored += part.renames.size - part.vanished - busy.length;
+    tally.expired += part.vanished;
+    if (busy.length === 0) {
+      this.#end(part);
+      return;
+    }
+    this.#judging++;
+    try {
+      const conflicts = busy.map(
+        ({ key, recordAt, expireAtMs }): Conflict => ({
+          db,
+          key,
+          recordAt,
+          expireAtMs,
+          doubtful: recordAt < from.doubtUpTo,
+        }),
+      );
+      const toReplace = new Set(await this.#conflicts.judge(conflicts, tally));
+      if (this.#failure !== undefined) return;
+      const commands = busy.map(({ key, temporary }, i) =>
+        toReplace.has(i) ? command('RENAME', temporary, key) : command('UNLINK', temporary),
+      );
+      const bytes = Buffer.concat(commands);
+      pipeline.send(db, bytes, {
+        left: commands.length,
+        bytes: bytes.length,
+        reply: (number, error) => {
+          if (error === undefined) return;
+          part.refused = true;
+          this.#refuse(busy[number]!.key, db, busy[number]!.recordAt, error);
+        },
+        end: () => {
+          if (part.refused) return;
+          tally.replaced += toReplace.size;
+          this.#end(part);
+        },
+      });
+    } catch (error) {
+      this.#fail(error as RewindError);
+    } finally {
+      this.#judging--;
+      pipeline.nudge();
+    }
   }
 
   /** Waits as long as limits ask for, and until what is sent was announced. */

@@ -1,10 +1,9 @@
 import type { RdbEntry } from '../../rdb/entry.ts';
 import type { PieceTarget } from '../../rdb/string-reader.ts';
-import type { RdbVisitor } from '../../rdb/visitor.ts';
 import { Batch } from './batch.ts';
 import type { DumpTape } from './dump-tape.ts';
-import { expiryToPut, type TtlMode } from './expiry-rule.ts';
-import type { KeySelector } from './key-selection.ts';
+import type { DumpWriter, DumpWriterOptions } from './dump-writer.ts';
+import { expiryToPut } from './expiry-rule.ts';
 import { Library, LongValue, Part } from './part.ts';
 import { slotKeys, type WorkMemory } from './work-memory.ts';
 
@@ -18,26 +17,15 @@ const mostSkipped = 50_000;
 /** RDB version and CRC-64 (rdb.h, createDumpPayload in cluster.c). */
 export const footerBytes = 10;
 
-export interface SliceOptions {
-  readonly selector: KeySelector;
-  readonly ttl: TtlMode;
-  readonly shiftMs: number;
+export interface SliceOptions extends DumpWriterOptions {
   /** RDB version of the payloads' footers. */
   readonly payloadVersion: number;
-  /** Most keys of a batch: fewer make a rate that is small more even. */
-  readonly batchKeys: number;
-  /** The live server's clock, Unix ms. */
-  readonly nowMs: () => number;
-  /** Whether function libraries are wanted. */
-  readonly functions: boolean;
-  /** Given each part in the dump's order when nothing more comes to it. */
-  readonly onPart: (part: Part) => void;
 }
 
 type Skipped = 'expired' | 'notSelected' | undefined;
 
 /** Cuts each key out of the dump as it is walked and writes the command that puts it: a RESTORE. */
-export class SliceWriter implements RdbVisitor {
+export class SliceWriter implements DumpWriter {
   readonly #memory: WorkMemory;
   readonly #tape: DumpTape;
   readonly #options: SliceOptions;

@@ -99,6 +99,7 @@ test('a server that was killed and comes back without what it had acknowledged g
   const { target, task, undisturbed } = await prepared('redis-7.0', 'keep-live');
   await target.redis.save();
   let last: PutKeysCursor | undefined;
+  let killing: Promise<void> | undefined;
   const failure = await put(task, {
     onCursor: (cursor) => {
       last = cursor;
@@ -106,6 +107,7 @@ test('a server that was killed and comes back without what it had acknowledged g
     },
   }).catch((error) => error);
   expect(failure).toMatchObject({ code: 'RESTORE_TARGET_SILENT', retryable: true });
+  await killing;
   await target.server.restart();
   const figures = await put({ ...task, limits: {} }, { resumeFrom: last });
   expect(figures).toEqual(undisturbed.figures);
