@@ -77,7 +77,7 @@ export async function answerParent<Order, Done, Cursor>(
     });
     await send({ done });
   } catch (error) {
-    const known = error instanceof RewindError ? error : diskFull(error);
+    const known = error instanceof RewindError ? error : knownError(error);
     if (known === undefined) throw error;
     const { code, message, safe, next, details } = known;
     await send({ failed: { code, message, safe, next, details } });
@@ -85,11 +85,12 @@ export async function answerParent<Order, Done, Cursor>(
   process.exit(0);
 }
 
-function diskFull(error: unknown): RewindError | undefined {
-  const { code, message } = error as NodeJS.ErrnoException;
-  return code === 'ENOSPC'
-    ? new RewindError('DISK_FULL', `The names of keys cannot be written: ${message}`)
-    : undefined;
+/** What a disk or a server said that is no fault of this process. */
+function knownError(error: unknown): RewindError | undefined {
+  const { code, name, message } = error as NodeJS.ErrnoException;
+  if (code === 'ENOSPC') return new RewindError('DISK_FULL', `The names of keys cannot be written: ${message}`);
+  if (name !== 'ReplyError') return undefined;
+  return new RewindError('COMPARE_REFUSED', `The server refused a command that reads: ${message.slice(0, 200)}`);
 }
 
 function startProcess(script: URL): ChildProcess {

@@ -9,6 +9,7 @@ import { keyLine } from '../../restore/compare/key-line.ts';
 import { fillServer } from '../../scripts/bench/dataset.ts';
 import { addAwkwardValues, farExpiry } from '../support/command-cases.ts';
 import { connectTo } from '../support/dataset.ts';
+import { descendants } from '../support/descendants.ts';
 import {
   type Flavour,
   missingFlavour,
@@ -259,6 +260,30 @@ test('a server that goes away in the middle is an error and no difference', asyn
     { signal: new AbortController().signal, onProgress: () => {}, onCursor: () => void server.kill9() },
   );
   await expect(comparing).rejects.toMatchObject({ code: 'REDIS_UNREACHABLE' });
+});
+
+test('a user without the right to ask, and a process that is killed, end in their own errors and leave no process', async () => {
+  const { server, redis, save, task } = await start();
+  await fillServer(server.port, { keys: 20_000, seed: 55 });
+  await save();
+  await redis.call('ACL', 'SETUSER', 'weak', 'on', '>secret', '~*', '+@all', '-info');
+  const target = { url: `redis://weak@127.0.0.1:${server.port}`, password: 'secret' };
+  await expect(compareAll({ ...task, target }, io())).rejects.toMatchObject({
+    code: 'COMPARE_REFUSED',
+    message: expect.stringMatching(/info/i),
+  });
+  const mine = () => descendants(process.pid).filter(({ args }) => args.includes('compare-child'));
+  const killed = compareAll(
+    { ...task, keysPerSecond: 4_000 },
+    {
+      ...io(),
+      onCursor: () => {
+        for (const { pid } of mine()) process.kill(pid, 'SIGKILL');
+      },
+    },
+  );
+  await expect(killed).rejects.toMatchObject({ code: 'COMPARE_DIED' });
+  expect(mine()).toEqual([]);
 });
 
 test('what cannot be told is said as such', () => {
