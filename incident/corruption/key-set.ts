@@ -48,7 +48,7 @@ export class KeySet {
 }
 
 /** From 1 to 2^53. */
-function hashOf(db: number, bytes: Uint8Array, start: number, end: number): number {
+export function hashOf(db: number, bytes: Uint8Array, start: number, end: number): number {
   let a = 0x9dc5811c ^ db;
   let b = 0x85ebca6b + db;
   for (let i = start; i < end; i++) {

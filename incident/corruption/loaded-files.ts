@@ -207,7 +207,7 @@ async function refusal(exit: LeashedExit, logFile: string): Promise<LoadFilesRes
   const log = await readFile(logFile, 'utf8').catch(() => '');
   const words = log
     .split('\n')
-    .filter((line) => / # /.test(line) && !/WARNING|oO0O|Configuration/.test(line))
+    .filter((line) => / # /.test(line) && !/WARNING|oO0O|Configuration|Reading config| version=|is starting/.test(line))
     .map((line) => line.replace(/^.*? # /, '').replace(/'[^']*'|"[^"]*"/g, '‹…›'))
     .slice(0, 2)
     .join('; ');

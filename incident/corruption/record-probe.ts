@@ -195,10 +195,10 @@ export class RecordProbe {
       reader.run(c);
       return true;
     }
-    this.#check.begin();
+    this.#check.begin(info.type, code);
     reader.begin(this.#check);
     reader.run(c);
-    return this.#check.fault(info.type) === undefined;
+    return this.#check.fault === undefined;
   }
 
   #isEnd(bytes: Uint8Array, at: number, to: number, fileEnds: boolean, followed: boolean): Probe {

@@ -117,11 +117,11 @@ export class RunCollector {
         this.#headed = { start: entry.start + shift, odd, hash };
         fault = undefined;
         if (!isDecoded(entry.type)) return null;
-        this.#check.begin();
+        this.#check.begin(entry.type, entry.typeCode);
         return this.#check;
       },
       keyEnd: (entry) => {
-        if (isDecoded(entry.type)) fault = this.#check.fault(entry.type);
+        if (isDecoded(entry.type)) fault = this.#check.fault;
         else this.undecoded.add(entry.type);
         if (fault !== undefined) throw damaged(fault, entry.start);
         if (!again) this.#take(entry, shift, part);

@@ -1,5 +1,6 @@
 import { copyFile, mkdir, readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { Redis } from 'ioredis';
 import type { PersistenceSettings } from '../../incident/corruption/settings.ts';
 import type { StepIO } from '../../process/step-io.ts';
 import { ContentDigest } from '../../rdb/content-digest.ts';
@@ -35,8 +36,12 @@ export async function sandboxServer(flavour: Flavour): Promise<SandboxServer> {
   return (await findServers([redisBinary(flavour)]))[0]!;
 }
 
-/** `db key` (latin1) → digest of its content, of a dump. */
-export async function digestsOf(path: string): Promise<Map<string, string>> {
+/**
+ * `db key` (latin1) → digest of its content, of a dump.
+ *
+ * @param streams without it a stream is only there: replayed commands give its consumers other times
+ */
+export async function digestsOf(path: string, { streams = true } = {}): Promise<Map<string, string>> {
   const digests = new Map<string, string>();
   const digest = new ContentDigest();
   let name = '';
@@ -45,12 +50,13 @@ export async function digestsOf(path: string): Promise<Map<string, string>> {
     {
       key: (entry) => {
         name = `${entry.db} ${entry.copyKey().toString('latin1')}`;
-        if (!isDecoded(entry.type)) return null;
+        if (!isDecoded(entry.type) || (entry.type === 'stream' && !streams)) return null;
         digest.begin(entry.type);
         return digest;
       },
       keyEnd: ({ type, expireAtMs }) => {
-        digests.set(name, isDecoded(type) ? digest.end(expireAtMs) : type);
+        const digested = isDecoded(type) && (type !== 'stream' || streams);
+        digests.set(name, digested ? digest.end(expireAtMs) : type);
       },
     },
   );
@@ -90,6 +96,14 @@ export function firstDifference(a: Uint8Array, b: Uint8Array): number {
   let at = 0;
   while (at < a.length && a[at] === b[at]) at++;
   return at;
+}
+
+/** What a loaded server holds, by its own save. */
+export async function contentOf(redis: Redis): Promise<Map<string, string>> {
+  const [, dir] = (await redis.config('GET', 'dir')) as [string, string];
+  const [, name] = (await redis.config('GET', 'dbfilename')) as [string, string];
+  await redis.save();
+  return digestsOf(join(dir, name), { streams: false });
 }
 
 export async function copyTree(from: string, to: string): Promise<void> {
