@@ -1,6 +1,7 @@
 import { RewindError } from '../errors/rewind-error.ts';
 import { addressOf, type RedisTarget, withRedis } from '../redis/connection.ts';
 import { readInfo } from '../redis/info.ts';
+import { askLoadState } from './loading-progress.ts';
 import type { LastSave } from './service.ts';
 
 /**
@@ -11,6 +12,8 @@ import type { LastSave } from './service.ts';
  */
 export async function prepareEnd(target: RedisTarget, lastSave: LastSave): Promise<void> {
   if (lastSave === 'as-configured') return;
+  // One that still loads has nothing to save, and does not.
+  if ((await askLoadState(target)).state === 'loading') return;
   await withRedis(target, async (redis) => {
     if (lastSave === 'never') {
       await redis.config('SET', 'save', '');

@@ -30,6 +30,8 @@ export interface PrimaryLink {
 }
 
 const readBytes = 1024 * 1024;
+/** Read ahead of what the kernel has taken: on a busy machine the next bytes are there when there is room for them. */
+const aheadBytes = 4 * 1024 * 1024;
 const pingEveryMs = 5_000;
 
 /**
@@ -124,7 +126,7 @@ export async function openPrimaryLink(dump: OfferedDump): Promise<PrimaryLink> {
     };
   };
 
-  const server = net.createServer(serve);
+  const server = net.createServer({ highWaterMark: aheadBytes }, serve);
   await new Promise<void>((settle, fail) => {
     server.once('error', fail);
     server.listen({ host: '127.0.0.1', port: 0, exclusive: true }, () => settle());

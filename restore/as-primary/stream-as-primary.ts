@@ -4,17 +4,20 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { RewindError } from '../../errors/rewind-error.ts';
 import type { StepIO } from '../../process/step-io.ts';
-import { addressOf, connectRedis, type RedisTarget } from '../../redis/connection.ts';
+import { addressOf, connectionError, connectRedis, type RedisTarget } from '../../redis/connection.ts';
 import { infoNumber, keysOf, readInfo } from '../../redis/info.ts';
 import { sha256Of } from '../files/durable-files.ts';
-import { readJournal, writeJournal } from '../journal.ts';
+import { writeJournal } from '../journal.ts';
 import { putSettings, readSettings } from '../live-settings.ts';
+import { cleanUpAsPrimary } from './clean-up.ts';
 import { type Durability, makeDurable } from './durable.ts';
 import { type StreamAllowances, type StreamedDump, whyNotStreamed } from './judge-target.ts';
-import { type LinkJournal, linkJournalPath, type Undone, undoLink } from './link-journal.ts';
+import { type LinkJournal, linkJournalPath, undoLink } from './link-journal.ts';
 import { readDumpFormat } from './loadable-dump.ts';
 import { openPrimaryLink, type PrimaryLink } from './primary-link.ts';
 import { readStreamTarget } from './target-facts.ts';
+
+export { cleanUpAsPrimary };
 
 export interface StreamRequest {
   readonly dumpPath: string;
@@ -49,10 +52,8 @@ export interface StreamReport {
 
 const pollMs = 50;
 const defaultConnectMs = 20_000;
-const undoPatienceMs = 60_000;
 /** A server that loads answers between two of its values, and one of them may be huge. */
 const answerMs = 5 * 60_000;
-const undoAnswerMs = 10_000;
 
 /** What is set for the time of the load; a server without one of them is asked nothing about it. */
 const settingsFor = (link: PrimaryLink): Record<string, string> => ({
@@ -76,11 +77,12 @@ const settingsFor = (link: PrimaryLink): Record<string, string> => ({
  * The dump is offered under the target's own replication id, further on: so reads go on while it loads (Redis 7 and
  * newer), replicas and archives see a break, and the server is known by its history afterwards.
  *
- * @throws STREAM_REFUSED, RESTORE_DUMP_DIFFERS before anything is touched; STREAM_BROKEN_OFF, STREAM_NOT_UNDONE, STREAM_NOT_DURABLE; RDB_*,
- *   REDIS_* of what cannot be read or reached
+ * @throws STREAM_REFUSED, RESTORE_DUMP_DIFFERS before anything is touched; STREAM_BROKEN_OFF, STREAM_NOT_UNDONE, STREAM_NOT_DURABLE;
+ *   REDIS_REFUSED_LOGIN where this user may not do it; RDB_*, REDIS_* of what cannot be read or reached
  */
 export async function streamAsPrimary(request: StreamRequest, io: StepIO): Promise<StreamReport> {
   const { target, home, dumpPath } = request;
+  io.signal.throwIfAborted();
   await cleanUpAsPrimary(target, home);
   const dump: StreamedDump = { ...request.facts, ...(await readDumpFormat(dumpPath)) };
   const { size: sizeBytes } = await stat(dumpPath);
@@ -144,40 +146,6 @@ export async function streamAsPrimary(request: StreamRequest, io: StepIO): Promi
   }
 }
 
-/**
- * Undoes what an earlier, killed call left at this target: to be called when an agent starts, and by `check`.
- *
- * @throws STREAM_NOT_UNDONE where there is something to undo and the server cannot be reached or refuses
- */
-export async function cleanUpAsPrimary(target: RedisTarget, home: string): Promise<Undone> {
-  const path = linkJournalPath(home, target);
-  if ((await readJournal(path)) === undefined) return 'nothing-to-undo';
-  for (const deadline = performance.now() + undoPatienceMs; ; await sleep(200)) {
-    try {
-      return await undoOnce(target, path);
-    } catch (cause) {
-      const said = (cause as Error).message;
-      // A load that lost its source is given up by the server itself; until then it takes no such command.
-      const isLoading = said.startsWith('LOADING') || (cause instanceof RewindError && cause.code === 'REDIS_LOADING');
-      if (isLoading && performance.now() < deadline) continue;
-      throw new RewindError(
-        'STREAM_NOT_UNDONE',
-        `Redis at ${addressOf(target)} could not be put back as it was: ${said}`,
-        { cause },
-      );
-    }
-  }
-}
-
-async function undoOnce(target: RedisTarget, path: string): Promise<Undone> {
-  const redis = await connectRedis(target, { commandTimeoutMs: undoAnswerMs });
-  try {
-    return await undoLink(redis, path);
-  } finally {
-    redis.disconnect();
-  }
-}
-
 /** @throws RESTORE_DUMP_DIFFERS */
 async function compareDump(path: string, wanted: string, io: StepIO): Promise<void> {
   const found = await sha256Of(path, io);
@@ -220,6 +188,7 @@ function brokenOff(target: RedisTarget, why: string): RewindError {
 function asBrokenOff(target: RedisTarget, error: unknown): unknown {
   if (error instanceof RewindError) return error;
   const said = error instanceof Error ? error.message : String(error);
+  if (said.startsWith('NOPERM')) return connectionError(target, error);
   return new RewindError('STREAM_BROKEN_OFF', `Redis at ${addressOf(target)} did not take the dump: ${said}`, {
     cause: error,
   });

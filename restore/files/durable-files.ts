@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { chown, link, lstat, open, rename, rm, stat, statfs } from 'node:fs/promises';
+import { chmod, chown, link, lstat, open, rename, rm, stat, statfs } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { RewindError } from '../../errors/rewind-error.ts';
 import type { StepIO } from '../../process/step-io.ts';
@@ -82,11 +82,18 @@ export async function linkOrCopy(from: string, to: string, owner: string, io: St
   if (!linked) await copyDurably(from, to, { owner }, io);
 }
 
-/** Files belong to whom the server's folder belongs to: an agent that runs as root writes for another user. */
+/**
+ * Files are for the user that the server's folder belongs to. An agent that runs as root gives them to it; any other shares
+ * them by the folder's group, where it is a member.
+ */
 export async function giveTo(path: string, folder: string): Promise<void> {
-  if (process.getuid?.() !== 0) return;
   const { uid, gid } = await stat(folder);
-  await chown(path, uid, gid);
+  const self = process.getuid?.();
+  if (self === undefined || self === uid) return;
+  if (self === 0) return chown(path, uid, gid);
+  if (!process.getgroups?.().includes(gid)) return;
+  await chown(path, self, gid);
+  await chmod(path, (await stat(path)).isDirectory() ? 0o770 : 0o660);
 }
 
 /** @throws DISK_FULL */

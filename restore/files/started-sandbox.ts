@@ -76,7 +76,8 @@ export async function startSandbox(request: SandboxRequest, io: StepIO): Promise
   const running = (await listSandboxes(home)).find((each) => each.id === id);
   if (running !== undefined) return running;
   const folder = folderOf(home, id);
-  await rm(folder, { recursive: true, force: true });
+  // A starter that was killed while it loaded has left it running.
+  await endSandbox(folder);
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const since = performance.now();
   let keeper: Keeper | undefined;

@@ -163,7 +163,7 @@ test('a user without the rights for it is refused by the server, and every setti
   const target = { url: `redis://limited@127.0.0.1:${server.port}`, password: 'secret' };
   await expect(
     streamAsPrimary({ dumpPath: dump.path, facts: dump.facts, target, home: await folder() }, io),
-  ).rejects.toMatchObject({ code: 'STREAM_BROKEN_OFF', message: expect.stringContaining('NOPERM') });
+  ).rejects.toMatchObject({ code: 'REDIS_REFUSED_LOGIN', message: expect.stringContaining('NOPERM') });
   expect(await settings()).toEqual(before);
   expect(await redis.get('old')).toBe('1');
 });
