@@ -6,11 +6,13 @@ import type { StreamDetail } from '../../rdb/content-digest.ts';
 import { walkRdb } from '../../rdb/walk.ts';
 import { parseInfo, redisTimeMs, serverVersion } from '../../redis/info.ts';
 import { LiveBatchReader } from '../../redis/live-content-batch.ts';
+import { type CommandTarget, featuresOf } from '../commands/command-target.ts';
+import { expiryToPut } from '../keys/expiry-rule.ts';
 import { KeySelector } from '../keys/key-selection.ts';
 import { RateLimit } from '../keys/rate-limit.ts';
 import { type CompareCursor, type CompareFigures, type CompareTask, noCompareFigures } from './compare-task.ts';
 import type { ExpectedKey } from './expected-key.ts';
-import { ExpectedKeys } from './expected-keys.ts';
+import { ExpectedKeys, type ExpectedKeysOptions } from './expected-keys.ts';
 import { KeptKeys } from './kept-keys.ts';
 import { keyLine } from './key-line.ts';
 
@@ -38,6 +40,13 @@ export async function compareHere(task: CompareTask, io: CompareIO): Promise<Com
   }
 }
 
+/** RESTORE puts a hash's fields with the expiry that is inside of the value; commands move it, or cannot say it. */
+function fieldExpiryAsPut({ by, ttl, shiftMs }: CompareTask, server: CommandTarget): (atMs: number) => number {
+  if (by === 'slices') return (atMs) => atMs;
+  if (!featuresOf(server).fieldExpiries) return () => -1;
+  return (atMs) => expiryToPut(atMs, ttl, shiftMs);
+}
+
 class CompareRun {
   readonly #task: CompareTask;
   readonly #io: CompareIO;
@@ -58,7 +67,7 @@ class CompareRun {
     task: CompareTask,
     io: CompareIO,
     reader: LiveBatchReader,
-    facts: { nowMs: () => number; selector: KeySelector; kept: KeptKeys | undefined; streamDetail: StreamDetail },
+    facts: Pick<ExpectedKeysOptions, 'nowMs' | 'selector' | 'kept' | 'streamDetail' | 'fieldExpiry'>,
   ) {
     this.#task = task;
     this.#io = io;
@@ -88,12 +97,19 @@ class CompareRun {
     const reader = await LiveBatchReader.open(task.target, { consumerTimes }, io.signal);
     try {
       const ahead = (await redisTimeMs(reader.redis)) - performance.now();
-      const { name, version } = serverVersion(parseInfo(await reader.redis.info('server')));
+      const server = serverVersion(parseInfo(await reader.redis.info('server')));
+      const { name, version } = server;
       // What an older server keeps of a stream (commands alone bring newer dumps there).
       const [major = 0, minor = 0] = version.split('.').map(Number);
       const older = name === 'redis' && (major < 7 || (major === 7 && minor < 2));
       const streamDetail: StreamDetail = !older ? 3 : major < 7 ? 1 : 2;
-      return new CompareRun(task, io, reader, { nowMs: () => performance.now() + ahead, selector, kept, streamDetail });
+      return new CompareRun(task, io, reader, {
+        nowMs: () => performance.now() + ahead,
+        selector,
+        kept,
+        streamDetail,
+        fieldExpiry: fieldExpiryAsPut(task, server),
+      });
     } catch (error) {
       reader.close();
       throw error;

@@ -19,17 +19,25 @@ export interface ExpectedKey {
   readonly aliveAt: number;
 }
 
-/** Digests values and notes when a hash goes with the last of its fields. */
+export interface ExpectedDigestOptions extends DigestOptions {
+  readonly aliveAt: number;
+  /** What became of the expiry of a hash's field: another time, or -1 for none. */
+  readonly fieldExpiry: (atMs: number) => number;
+}
+
+/** Digests values as they are after the restore, and notes when a hash goes with the last of its fields. */
 export class ExpectedDigest extends ContentDigest {
   readonly aliveAt: number;
+  readonly #fieldExpiryPut: (atMs: number) => number;
   fieldsExpireAtMs = Number.POSITIVE_INFINITY;
   #latest = 0;
   #fieldExpiry = -1;
   #stays = false;
 
-  constructor(options: DigestOptions & { readonly aliveAt: number }) {
+  constructor(options: ExpectedDigestOptions) {
     super(options);
     this.aliveAt = options.aliveAt;
+    this.#fieldExpiryPut = options.fieldExpiry;
   }
 
   override begin(type: DecodedType, streamDetail?: StreamDetail): void {
@@ -40,8 +48,10 @@ export class ExpectedDigest extends ContentDigest {
   }
 
   override fieldExpiry(atMs: number): void {
-    super.fieldExpiry(atMs);
-    this.#fieldExpiry = atMs;
+    const put = this.#fieldExpiryPut(atMs);
+    if (put < 0) return;
+    super.fieldExpiry(put);
+    this.#fieldExpiry = put;
   }
 
   override pairEnd(): void {

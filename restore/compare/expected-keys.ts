@@ -21,6 +21,8 @@ export interface ExpectedKeysOptions {
   readonly fromOffset: number;
   /** The server's clock, Unix ms. */
   readonly nowMs: () => number;
+  /** As in `ExpectedDigestOptions`. */
+  readonly fieldExpiry: (atMs: number) => number;
   /** False: when consumers were last seen is not compared. */
   readonly consumerTimes: boolean;
   /** The most that is compared of a stream. */
@@ -112,7 +114,7 @@ export class ExpectedKeys implements RdbVisitor {
   }
 
   #newDigest(): ExpectedDigest {
-    const { nowMs, consumerTimes } = this.#options;
-    return new ExpectedDigest({ aliveAt: nowMs() + digestLastsMs, consumerTimes });
+    const { nowMs, consumerTimes, fieldExpiry } = this.#options;
+    return new ExpectedDigest({ aliveAt: nowMs() + digestLastsMs, consumerTimes, fieldExpiry });
   }
 }

@@ -162,6 +162,26 @@ test('expiries are expected as the restore put them: moved, or dropped', async (
   expect(await all({ ttl: 'drop' })).toEqual({ ...none, same: 2 });
 });
 
+test('expiries of fields are expected as commands put them: moved, dropped, or not at all on an older server', async ({
+  skip,
+}) => {
+  const missing = missingFlavour('redis-8.2');
+  if (missing) skip(missing);
+  const { redis, save, all } = await start({ flavour: 'redis-8.2' });
+  await redis.hset('hash', 'a', '1', 'b', '2');
+  await redis.call('HPEXPIREAT', 'hash', farExpiry, 'FIELDS', '1', 'a');
+  await save();
+  await redis.call('HPEXPIREAT', 'hash', farExpiry + 5_000, 'FIELDS', '1', 'a');
+  expect(await all({ by: 'commands', ttl: 'shift', shiftMs: 5_000 })).toEqual({ ...none, same: 1 });
+  expect(await all({ by: 'slices', ttl: 'shift', shiftMs: 5_000 })).toEqual({ ...none, differing: 1 });
+  await redis.call('HPERSIST', 'hash', 'FIELDS', '1', 'a');
+  expect(await all({ by: 'commands', ttl: 'drop' })).toEqual({ ...none, same: 1 });
+  const older = await start();
+  await older.redis.hset('hash', 'a', '1', 'b', '2');
+  expect(await all({ by: 'commands', target: older.task.target })).toEqual({ ...none, same: 1 });
+  expect(await all({ by: 'slices', target: older.task.target })).toEqual({ ...none, differing: 1 });
+});
+
 test('keys that were live before and kept are not compared, replaced ones are', async () => {
   const { redis, save, all, task } = await start();
   for (const key of ['kept', 'replaced', 'other']) await redis.set(key, 'backup');
