@@ -6,6 +6,7 @@ import type { TargetFacts } from './target-facts.ts';
 
 const askEveryMs = 50;
 const mostUnderWay = 4 * 1024 * 1024;
+const longestPauseMs = 2_000;
 const leastUnderWay = 32 * 1024;
 /** Memory that a byte of commands becomes at most, where no more was measured: small keys take the most. */
 const leastGrowth = 4;
@@ -21,6 +22,8 @@ export class LiveWatch {
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
   #window = mostUnderWay;
+  /** Doubled each time that it was in vain, ms. */
+  #pause = 0;
   #resumeAt = 0;
   /** Bytes that may be sent before the memory is looked at again. */
   #headroom = Number.POSITIVE_INFINITY;
@@ -71,6 +74,8 @@ export class LiveWatch {
    */
   async room(bytes: number, answered: () => Promise<void>): Promise<void> {
     if (this.failure !== undefined) throw this.failure;
+    // While it is late, one part at a time.
+    if (this.#pause > 0) await this.#ask();
     if (this.#memoryLimit === Number.POSITIVE_INFINITY) return;
     if (this.#sentSinceAsked + bytes > this.#headroom) {
       await answered();
@@ -120,12 +125,16 @@ export class LiveWatch {
   #judgeLatency(tookMs: number): void {
     const most = this.#limits.maxLatencyMs;
     if (most === undefined) return;
-    if (tookMs > most) {
-      this.#window = Math.max(leastUnderWay, this.#window / 2);
-      this.#resumeAt = performance.now() + Math.min(2_000, 4 * tookMs);
-    } else {
+    if (tookMs <= most) {
       this.#window = Math.min(mostUnderWay, this.#window * 1.25);
+      this.#pause = 0;
+      return;
     }
+    this.#window = Math.max(leastUnderWay, this.#window / 2);
+    // Between two pauses something is sent: an answer that is late for another reason does not stop the restore.
+    if (this.pauseMs > 0) return;
+    this.#pause = Math.min(longestPauseMs, Math.max(4 * tookMs, 2 * this.#pause));
+    this.#resumeAt = performance.now() + this.#pause;
   }
 
   #full(): RewindError {

@@ -32,6 +32,8 @@ import { slotKeys, WorkMemory } from './work-memory.ts';
 const tellEveryMs = 200;
 /** Batches that one block can fill, with the two that a long value takes. */
 const slotsForBlock = 6;
+/** Most keys of a batch where the live server's latency is watched. */
+const batchKeysWatched = 512;
 /** Of what was sent when it is stopped, the answers are waited for so long. */
 const answersWithinMs = 10_000;
 /** Blocks that are read without a pause while nothing has to be waited for. */
@@ -100,7 +102,10 @@ export class PutKeysRun {
   async #walk(): Promise<void> {
     const { fd, start, selector, task, pipeline } = this.#parts;
     const tape = new DumpTape(fd, this.#memory, start.offset);
-    const batchKeys = Math.max(64, Math.min(slotKeys, Math.round((task.limits.keysPerSecond ?? 1e9) / 20)));
+    const { keysPerSecond = Number.POSITIVE_INFINITY, maxLatencyMs } = task.limits;
+    // What is held off can only be held off between two batches.
+    const largest = maxLatencyMs === undefined ? slotKeys : batchKeysWatched;
+    const batchKeys = Math.round(Math.max(64, Math.min(largest, keysPerSecond / 20)));
     const options: DumpWriterOptions = {
       selector,
       ttl: task.ttl,
