@@ -103,7 +103,7 @@ function ofAppendOnly(diagnosis: Diagnosis, lastWriteMs: number): CorruptionChoi
   const behind = commandsOf([damaged], 'after') + commandsOf(later, 'before') + commandsOf(later, 'after');
   if (dumpDamaged) return salvageOfBase(damaged, behind, notes, lastWriteMs);
   const choices: CorruptionChoice[] = [];
-  if (damaged.role !== 'base' || (damaged.cutAt ?? 0) > 0) {
+  if (damaged.role === 'incr' || (damaged.cutAt ?? 0) > 0) {
     const reached = newestOf(data.slice(0, at), damaged);
     const losesSeconds = secondsSince(reached, lastWriteMs);
     const where =

@@ -9,8 +9,8 @@ const triedBytes = 4 * 1024 * 1024;
 const enoughCommands = 8;
 
 /**
- * Finds where commands begin again behind damage: the first `*` behind a line feed from which a run of them is
- * well-formed.
+ * Finds where commands begin again behind damage: the first `*` from which a run of them is well-formed. A value that
+ * itself holds many commands in this form cannot be told from them where its own head is damaged.
  *
  * @param to the file's end
  */
@@ -21,19 +21,16 @@ export async function findCommands(path: string, from: number, to: number, io: S
     for (let base = from; base < to; ) {
       io.signal.throwIfAborted();
       io.onProgress({ phase: 'search', done: base, total: to, unit: 'bytes' });
-      // The byte before tells whether a line ended there.
-      const start = Math.max(0, base - 1);
-      const wanted = Math.min(window.length, to - start);
-      const { bytesRead } = await file.read(window, 0, wanted, start);
+      const wanted = Math.min(window.length, to - base);
+      const { bytesRead } = await file.read(window, 0, wanted, base);
       if (bytesRead < wanted) return undefined;
-      const fileEnds = start + bytesRead >= to;
+      const fileEnds = base + bytesRead >= to;
       const last = fileEnds ? bytesRead : triedBytes;
-      for (let at = window.indexOf('*', base - start); at >= 0 && at < last; at = window.indexOf('*', at + 1)) {
+      for (let at = window.indexOf('*'); at >= 0 && at < last; at = window.indexOf('*', at + 1)) {
         if (at >= bytesRead) break;
-        if (at > 0 && window[at - 1] !== 0x0a) continue;
-        if (commandsBegin(window, at, bytesRead, fileEnds)) return start + at;
+        if (commandsBegin(window, at, bytesRead, fileEnds)) return base + at;
       }
-      base = start + last;
+      base += last;
     }
     return undefined;
   } finally {
