@@ -1,15 +1,14 @@
 // The keeper of one sandbox: a process of its own session, the parent of its server. It ends the server at its time, or when
 // it is told to (SIGTERM), and removes the folder; whoever started it may be gone long since. Argument: the folder.
 import { spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { processIdentity } from '../../process/process-identity.ts';
 import { findOnPath } from '../../process/program-path.ts';
 import type { KeeperOrder, SandboxRecord } from './sandbox-record.ts';
 
 const graceMs = 5_000;
-/** Longest time that a timer takes; a later end is looked at again. */
-const longestTimerMs = 2 ** 31 - 1;
+const lookEveryMs = 2_000;
 
 const folder = process.argv[2] as string;
 const order = JSON.parse(readFileSync(join(folder, 'order.json'), 'utf8')) as KeeperOrder;
@@ -68,10 +67,11 @@ process.on('SIGTERM', end);
 process.on('SIGINT', () => undefined);
 process.on('SIGHUP', () => undefined);
 
+/** A state folder that is taken away takes its sandboxes with it: nobody could name or stop them any more. */
 function waitForItsTime(): void {
   const left = Date.parse(order.endsAt) - Date.now();
-  if (left <= 0) end();
-  else setTimeout(waitForItsTime, Math.min(left, longestTimerMs));
+  if (left <= 0 || !existsSync(folder)) end();
+  else setTimeout(waitForItsTime, Math.min(left, lookEveryMs));
 }
 
 function end(): void {

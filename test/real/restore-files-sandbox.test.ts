@@ -120,6 +120,14 @@ test('one whose starter is gone is stopped by another process, and its keeper ki
   expect(await readdir(join(home, 'sandboxes'))).toEqual([]);
 });
 
+test('a state folder that is taken away takes its sandbox with it', async () => {
+  const { home, request } = await scene();
+  await startInChild(request);
+  const pids = await pidsOf(home);
+  await rm(home, { recursive: true });
+  expect(await untilGone(pids, 30_000)).toEqual([]);
+});
+
 test('one past its time that still runs is swept; one within its time is left', async () => {
   const { home, request } = await scene();
   await startSandbox(request, io);
