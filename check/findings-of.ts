@@ -1,5 +1,6 @@
 import { clockFindings } from './clock.ts';
 import { dumpPlaceFindings } from './dump-place.ts';
+import { fenceFindings } from './fence.ts';
 import { type Finding, inOrder } from './finding.ts';
 import { forkFindings } from './fork.ts';
 import { identityFindings } from './identity.ts';
@@ -22,6 +23,7 @@ export function findingsOf(observed: Observed): Finding[] {
   return inOrder([
     ...roleFindings(observed),
     ...reachFindings(observed),
+    ...(view ? fenceFindings(view, observed) : []),
     ...(view ? rightsFindings(view.rights, observed) : []),
     ...(redis ? topologyFindings(redis, observed) : []),
     ...(view ? identityFindings(view, observed) : []),

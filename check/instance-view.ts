@@ -1,5 +1,6 @@
 import { judgeServer } from '../backup/identity-check.ts';
 import type { InstanceContext } from '../backup/instance-context.ts';
+import { fenceState } from '../fence/fence-state.ts';
 import { connectionError, withRedis } from '../redis/connection.ts';
 import { type CommandRight, readRights } from './command-rights.ts';
 import { orFailure } from './failure-of.ts';
@@ -31,6 +32,7 @@ export async function viewInstance(context: InstanceContext, beside: boolean): P
     rights,
     host,
     identity: facts && (await orFailure(() => judgement(context, facts))),
+    fence: await orFailure(() => fenceState(context.target, context.repository, context.policy.instance)),
   };
 }
 

@@ -1,3 +1,4 @@
+import type { FenceState } from '../fence/fence-state.ts';
 import type { InstancePolicy } from '../policy/instance-policy.ts';
 import type { IdentityJudgement } from '../repository/judge-identity.ts';
 import type { CommandRight } from './command-rights.ts';
@@ -24,6 +25,8 @@ export interface InstanceView {
   readonly host?: HostFacts;
   /** Absent where Redis could not be asked. */
   readonly identity?: OrFailure<{ readonly judgement: IdentityJudgement }>;
+  /** Absent where an older process looked. */
+  readonly fence?: OrFailure<FenceState>;
 }
 
 /** What became of the small object that was sent through the repository. */
@@ -77,6 +80,8 @@ export interface Observed {
   /** Who looked at Redis: what `here` sees of another machine's files counts for nothing. */
   readonly seenBy: 'agent' | 'orchestrator' | 'here';
   readonly instance: OrFailure<InstanceView>;
+  /** Whether the run that holds a fence is still there, by the fence's id; absent where Temporal could not be asked. */
+  readonly fenceOwners?: Readonly<Record<string, boolean>>;
   readonly probe: ProbeReport;
   /** Absent where no sandbox could be asked. */
   readonly sandbox?: OrFailure<SandboxFacts>;

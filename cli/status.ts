@@ -1,3 +1,4 @@
+import type { Client } from '@temporalio/client';
 import { bytesInWords, durationInWords } from '../check/words.ts';
 import { instancesInForce, policyOf } from '../policy/instance-policy.ts';
 import { listBackups } from '../repository/catalogue.ts';
@@ -7,11 +8,13 @@ import { type EffectiveConfig, effectiveConfig } from './effective-config.ts';
 import type { CliContext } from './main.ts';
 import type { ExitCode } from './output.ts';
 import { type InstanceStatus, type Measured, statusOf, wantsAttention } from './status/instance-status.ts';
+import { type OpenFenceStatus, openFences } from './status/open-fences.ts';
 import { type RunningWorkflow, runningWorkflows } from './status/running-workflows.ts';
 import { type WaitingWorkflow, waitingWorkflows } from './status/waiting-workflows.ts';
 import { wrap } from './wrap.ts';
 
 interface Runs {
+  readonly client: Client;
   readonly running: ReadonlyMap<string, readonly RunningWorkflow[]>;
   readonly waiting: ReadonlyMap<string, readonly WaitingWorkflow[]>;
 }
@@ -30,10 +33,12 @@ export async function status(context: CliContext, _options: object, name?: strin
       const backups = await listBackups(repository, policy.instance, { all: true });
       const running = runs?.running.get(policy.instance) ?? [];
       const waiting = runs?.waiting.get(policy.instance) ?? [];
-      instances[policy.instance] = statusOf(policy, backups, running, new Date(), waiting);
+      const fences = await openFences(repository, policy.instance, runs?.client);
+      instances[policy.instance] = statusOf(policy, backups, running, new Date(), waiting, fences);
     }
   } finally {
     repository.close();
+    await runs?.client.connection.close();
   }
   const ui = effective.embedded.temporal?.ui;
   const temporal = { ...temporalAddress(effective.temporal), ...(ui ? { ui } : {}), reachable: runs !== undefined };
@@ -43,15 +48,13 @@ export async function status(context: CliContext, _options: object, name?: strin
 
 /** Undefined where Temporal cannot be asked: then nothing of what runs is known, and that is said. */
 async function whatRuns({ temporal }: EffectiveConfig, { output }: CliContext): Promise<Runs | undefined> {
+  let client: Client | undefined;
   try {
-    const client = await connectClient(temporal);
-    try {
-      const running = await runningWorkflows(client);
-      return { running, waiting: await waitingWorkflows(client, running) };
-    } finally {
-      await client.connection.close();
-    }
+    client = await connectClient(temporal);
+    const running = await runningWorkflows(client);
+    return { client, running, waiting: await waitingWorkflows(client, running) };
   } catch (error) {
+    await client?.connection.close();
     output.log(
       wrap(`${(error as Error).message.replace(/\.?$/, '.')} What runs is not known; the rest is from the repository.`),
     );
@@ -65,7 +68,8 @@ function asText(instances: Readonly<Record<string, InstanceStatus>>, ui: string 
   return [...parts, ...(ui ? [`Temporal UI: ${ui}`] : [])].join('\n\n');
 }
 
-function instanceText(name: string, { rpo, rto, lastBackup, lastVerified, running, waiting }: InstanceStatus): string {
+function instanceText(name: string, status: InstanceStatus): string {
+  const { rpo, rto, lastBackup, lastVerified, running, waiting, fences } = status;
   const lines = [
     name,
     `  RPO now       ${againstObjective(rpo, 'nothing is proven')}`,
@@ -87,7 +91,17 @@ function instanceText(name: string, { rpo, rto, lastBackup, lastVerified, runnin
     lines.push(`  WAITS FOR YOU ${workflowId}`, wrap(`${gate}, ${approvals} of ${required} approvals${until}`, 16));
     lines.push(`                next: ${command}`);
   }
+  lines.push(...fences.flatMap(fenceLines));
   return lines.join('\n');
+}
+
+function fenceLines({ since, owner = 'nobody by name', ownerRuns, problem, command }: OpenFenceStatus): string[] {
+  if (problem !== undefined) return ['  FENCED        perhaps', wrap(problem, 16), `                next: ${command}`];
+  const lines = [`  FENCED        since ${since} by ${owner}`];
+  // While its run is there, that run undoes it, and what it waits for stands above.
+  if (ownerRuns === true) return lines;
+  const held = ownerRuns === false ? '(fence without an owner)' : '(whether that runs is not known)';
+  return [...lines, `                ${held}`, `                next: ${command}`];
 }
 
 function againstObjective({ seconds, objectiveSeconds, met }: Measured, none: string): string {

@@ -28,7 +28,8 @@ const of = {
 /** What was there before the fence. Written before the first user is changed. */
 export const fenceRecordSchema = z.object({
   ...of,
-  owner: z.object({ workflowId: z.string().max(1_024).optional() }),
+  /** `runId`: of its first run, which a reset keeps; another run under the same id does not hold this fence. */
+  owner: z.object({ workflowId: z.string().max(1_024).optional(), runId: z.string().max(64).optional() }),
   /** By the server's clock. */
   fencedAt: time,
   /** Of the server: another one means that it was restarted, and that users changed at runtime are as before. */

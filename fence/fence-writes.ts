@@ -28,7 +28,7 @@ export interface FenceOrder {
   readonly instance: string;
   /** Chosen by the caller; the same one continues the same fence. */
   readonly fenceId: string;
-  readonly owner?: { readonly workflowId?: string };
+  readonly owner?: FenceRecord['owner'];
   /** Folder of this role, 0700: it keeps the own user's password. */
   readonly home: string;
 }
@@ -109,7 +109,7 @@ async function recordedFence(login: Redis, target: RedisTarget, order: FenceOrde
     formatVersion: 1,
     instance,
     fenceId,
-    owner: { ...(order.owner?.workflowId ? { workflowId: order.owner.workflowId } : {}) },
+    owner: order.owner ?? {},
     fencedAt: new Date(await asked(target, 'time', () => redisTimeMs(login))).toISOString(),
     runId: await asked(target, 'info', () => readRunId(login)),
     users: (await readUsers(login, target)).map((rule) => ({ name: rule.name, rule: formatAclLine(rule) })),

@@ -10,7 +10,7 @@ import type { FenceActivities, FenceSubject, FenceWatched } from '../activities/
 import type { FenceReport } from '../fence/fence-writes.ts';
 import type { UnfenceReport } from '../fence/unfence-writes.ts';
 import type { InstancePolicy } from '../policy/instance-policy.ts';
-import { sentenceOf } from './failure-code.ts';
+import { failureCode, sentenceOf } from './failure-code.ts';
 import { seconds } from './figures.ts';
 import type { Gates } from './gate.ts';
 import { withPatience } from './park.ts';
@@ -46,12 +46,29 @@ export async function holdFence(policy: InstancePolicy, gates: Gates, story: Run
     workflowId,
     runId: firstExecutionRunId,
   };
+  const undo = () => {
+    story.step('unfenceWrites');
+    return withPatience(
+      'unfenceWrites',
+      () => host.unfenceWrites.executeWithOptions({ summary: 'the rights from before' }, [subject]),
+      {
+        gates,
+        story,
+        passes: new Set([NO_SUCH_FENCE]),
+        alreadyDone: () => 'Writes are fenced still; rewind unfence undoes it by hand.',
+      },
+    );
+  };
   story.step('fenceWrites');
   const report = await withPatience(
     'fenceWrites',
     () => host.fenceWrites.executeWithOptions({ summary: 'nobody but us writes' }, [subject]),
     { gates, story, alreadyDone: () => 'Nothing is changed but, perhaps, the rights of some users.' },
-  );
+  ).catch(async (error) => {
+    // Cancelled or aborted half-way: whoever lost their rights to this fence has them back before the run ends.
+    await CancellationScope.nonCancellable(() => undo().catch(ifThereWasNone));
+    throw error;
+  });
   const names = report.users.map(({ name }) => name).join(', ');
   story.tell(`writes are fenced since ${report.fencedAt}: ${report.users.length} users (${names})`);
 
@@ -70,12 +87,7 @@ export async function holdFence(policy: InstancePolicy, gates: Gates, story: Run
 
   let undone: Promise<UnfenceReport | undefined> | undefined;
   const unfence = async () => {
-    story.step('unfenceWrites');
-    const given = await withPatience(
-      'unfenceWrites',
-      () => host.unfenceWrites.executeWithOptions({ summary: 'the rights from before' }, [subject]),
-      { gates, story, alreadyDone: () => 'Writes are fenced still; rewind unfence undoes it by hand.' },
-    );
+    const given = await undo();
     watching.cancel();
     await ended;
     if (given) story.tell(`writes were fenced for ${seconds(given.fencedMs)}; the rights are as before`);
@@ -88,6 +100,14 @@ export async function holdFence(policy: InstancePolicy, gates: Gates, story: Run
     watched: () => watched,
     unfence: () => (undone ??= CancellationScope.nonCancellable(unfence)),
   };
+}
+
+const NO_SUCH_FENCE = 'FENCE_UNKNOWN';
+
+/** A fence that was given up before it was on record has taken nothing from anybody. */
+function ifThereWasNone(error: unknown): undefined {
+  if (failureCode(error) !== NO_SUCH_FENCE) throw error;
+  return undefined;
 }
 
 /** True of the end of a run that somebody decided: the fence is undone, and there is nothing to park for. */

@@ -26,6 +26,7 @@ import { temporalAddress } from '../../workers/temporal-connection.ts';
 import type { CheckInstanceResult } from '../../workflows/check-instance.ts';
 import type { EffectiveConfig } from '../effective-config.ts';
 import type { CliContext } from '../main.ts';
+import { ownerRuns } from '../status/fence-owner.ts';
 import { askRoles } from './ask-roles.ts';
 
 /** What Temporal is to a check: a client and what it holds of schedules, or why there is none. */
@@ -55,9 +56,17 @@ export async function observe(
     temporal: asked.temporal,
     seenBy: byRoles ? (policy.source === 'agent' ? 'agent' : 'orchestrator') : 'here',
     instance: view,
+    fenceOwners: isFailure(temporal) || isFailure(view) ? undefined : await ownersOf(temporal.client, view),
     probe: told?.probe ?? (await here.probe()),
     sandbox: told ? ('silent' in told.sandbox ? undefined : told.sandbox) : await here.sandbox(),
   };
+}
+
+/** Whether the runs that hold the instance's fences are still there; undefined where Temporal does not say. */
+async function ownersOf(client: Client, { fence }: InstanceView): Promise<Record<string, boolean> | undefined> {
+  if (!fence || isFailure(fence)) return undefined;
+  const asked = fence.fences.map(async ({ fenceId, owner }) => [fenceId, await ownerRuns(client, owner)] as const);
+  return Promise.all(asked).then(Object.fromEntries, () => undefined);
 }
 
 async function askTemporal(

@@ -1,5 +1,6 @@
 import type { InstancePolicy } from '../../policy/instance-policy.ts';
 import type { BackupEntry, CataloguedBackup } from '../../repository/catalogue.ts';
+import type { OpenFenceStatus } from './open-fences.ts';
 import type { RunningWorkflow } from './running-workflows.ts';
 import type { WaitingWorkflow } from './waiting-workflows.ts';
 
@@ -23,8 +24,8 @@ export interface InstanceStatus {
   readonly running: readonly RunningWorkflow[];
   /** What waits for a person. */
   readonly waiting: readonly WaitingWorkflow[];
-  /** Fences in force; this version makes none. */
-  readonly fences: readonly never[];
+  /** Fences that were not undone: nobody but the product writes. */
+  readonly fences: readonly OpenFenceStatus[];
 }
 
 /** @param backups of the instance, newest first, those that failed a check too */
@@ -34,6 +35,7 @@ export function statusOf(
   running: readonly RunningWorkflow[],
   now: Date,
   waiting: readonly WaitingWorkflow[] = [],
+  fences: readonly OpenFenceStatus[] = [],
 ): InstanceStatus {
   const { rpoSeconds, rtoSeconds } = policy.objectives;
   const verified = backups.find(({ state }) => state === 'verified');
@@ -47,14 +49,14 @@ export function statusOf(
     ...(verified ? { lastVerified: verified.time } : {}),
     running,
     waiting,
-    fences: [],
+    fences,
   };
 }
 
-/** True where an objective is missed, the newest backup is not what it should be, or a run waits for a person: exit code 3. */
-export function wantsAttention({ rpo, rto, lastBackup, waiting }: InstanceStatus): boolean {
+/** True where an objective is missed, the newest backup is not what it should be, a run waits for a person or writes are fenced: exit code 3. */
+export function wantsAttention({ rpo, rto, lastBackup, waiting, fences }: InstanceStatus): boolean {
   const doubtful = lastBackup !== undefined && (lastBackup.state !== 'verified' || lastBackup.flagged !== undefined);
-  return !rpo.met || rto?.met === false || doubtful || waiting.length > 0;
+  return !rpo.met || rto?.met === false || doubtful || waiting.length > 0 || fences.length > 0;
 }
 
 function measured(seconds: number | undefined, objectiveSeconds: number | undefined): Measured {

@@ -17,6 +17,20 @@ export const withView = (change: Partial<InstanceView>): Observed => {
   const observed = healthy();
   return { ...observed, instance: { ...(observed.instance as InstanceView), ...change } };
 };
+const fence = {
+  fenceId: '7d0f',
+  owner: { workflowId: 'accidental-flush/orders' },
+  fencedAt: '2026-11-24T03:01:07.000Z',
+  users: 3,
+  ownUser: 'rewind-1f3a9c04',
+  ending: false,
+  inForce: 'yes',
+  writers: [],
+} as const;
+export const fenced = (change: object = {}, fenceOwners?: Record<string, boolean>): Observed => ({
+  ...withView({ fence: { fences: [{ ...fence, ...change }], strays: [] } }),
+  fenceOwners,
+});
 export const withProbe = (change: object): Observed => {
   const observed = healthy();
   return { ...observed, probe: { ...observed.probe, written: { ...observed.probe.written, ...change } } as never };
@@ -581,5 +595,45 @@ export const findingCases: FindingCase[] = [
     'error',
     /Seen from the agent: This worker holds 123/,
     'mend it',
+  ],
+  [
+    'a fence whose run was terminated',
+    fenced({}, { '7d0f': false }),
+    'FENCE_WITHOUT_OWNER',
+    'error',
+    /since 2026-11-24T03:01:07\.000Z by accidental-flush\/orders, which is not running any more.* None of 3 users/,
+    'rewind unfence orders',
+  ],
+  [
+    'a fence whose undoing was cut off, of a run that left no name',
+    fenced({ owner: {}, ending: true, inForce: 'partly' }),
+    'FENCE_WITHOUT_OWNER',
+    'error',
+    /by a run that left no name.* has not ended/,
+    'rewind unfence orders',
+  ],
+  [
+    'a fence that a run holds',
+    fenced({}, { '7d0f': true }),
+    'FENCE_IN_FORCE',
+    'info',
+    /gives the rights back at its end/,
+    'rewind status orders',
+  ],
+  [
+    'a fence of which nobody can say whether a run holds it',
+    fenced({ inForce: 'partly', writers: ['batch'] }),
+    'FENCE_OWNER_UNKNOWN',
+    'warning',
+    /could not be asked.* only partly in force; who may write: batch/,
+    /^rewind unfence orders --without-temporal/,
+  ],
+  [
+    'a user that a fence left behind',
+    withView({ fence: { fences: [], strays: ['rewind-1f3a9c04'] } }),
+    'FENCE_LEFT_USER',
+    'warning',
+    /every right: rewind-1f3a9c04/,
+    'redis-cli -h 10.0.0.5 -p 6379 ACL DELUSER rewind-1f3a9c04',
   ],
 ];

@@ -99,6 +99,13 @@ test('a flagged backup wants attention: it may be the disaster itself', () => {
   expect(wantsAttention(status)).toBe(true);
 });
 
+test('a fence wants attention, whoever holds it: the application cannot write', () => {
+  const fence = { fenceId: '7d0f', since: now.toISOString(), ownerRuns: true, command: 'rewind unfence orders' };
+  const status = statusOf(policy, [backup(60)], [], now, [], [fence]);
+  expect(status.fences).toEqual([fence]);
+  expect(wantsAttention(status)).toBe(true);
+});
+
 test('the document carries what INTERFACE names and nothing of where objects lie', () => {
   const status = JSON.parse(JSON.stringify(statusOf(policy, [backup(60, {}, 2_000)], [], now)));
   expect(Object.keys(status).sort()).toEqual(
