@@ -109,7 +109,9 @@ export async function recoverAccidentalFlush(input: RecoverAccidentalFlushInput)
     story.tell(sentenceOf(error));
     await CancellationScope.nonCancellable(async () => {
       // Whatever ended it: nobody is left without their rights, and what happened is written down.
-      await unfence();
+      await unfence().catch((left: unknown) =>
+        log.openPoints.push(`${sentenceOf(left)} Next: rewind unfence ${instance}`),
+      );
       await log.store(outcome, sentenceOf(error)).catch(() => undefined);
     });
     story.phase('failed', { outcome });
