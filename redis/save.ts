@@ -127,7 +127,7 @@ export async function awaitSave(
   options: { signal: AbortSignal; onProgress: (state: SaveState) => void },
 ): Promise<{ endedAt: number }> {
   let idleMs = 0;
-  for (let pollMs = 50; ; pollMs = Math.min(pollMs * 2, 500)) {
+  for (let pollMs = 50; ; pollMs = Math.min(pollMs * 2, 200)) {
     const info = { ...(await readInfo(redis, 'server')), ...(await readInfo(redis, 'persistence')) };
     const state = saveState(info, start);
     options.onProgress(state);

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { InstanceContext } from '../backup/instance-context.ts';
 import type { StepIO } from '../process/step-io.ts';
+import { withRedis } from '../redis/connection.ts';
+import { compareCounts, type ExpectedCounts } from './compare/compare-counts.ts';
 import { compareAll, compareSample } from './compare/compare-keys.ts';
 import type { CompareCursor, CompareFigures, CompareTask } from './compare/compare-task.ts';
 import { comparisonInWords } from './compare/in-words.ts';
@@ -31,6 +33,8 @@ export interface CompareRequest {
   readonly conflicts?: string;
   /** True where others may write since the keys were put: what differs then was changed, or is wrong. */
   readonly othersMayWrite: boolean;
+  /** How many keys each database is to have: for the first look after the keys were put. */
+  readonly counts?: Pick<ExpectedCounts, 'before' | 'put' | 'expiredKeysBefore'>;
 }
 
 /** Keys a second while everybody works again, where the configuration does not say. */
@@ -42,7 +46,7 @@ const CHANGED_AT_MOST = 0.1;
 export async function compareRestored(
   context: InstanceContext,
   subject: RestoreSubject,
-  { kind, migration, conflicts, othersMayWrite }: CompareRequest,
+  { kind, migration, conflicts, othersMayWrite, counts }: CompareRequest,
   io: StepIO & { resumeFrom?: CompareCursor; onCursor(cursor: CompareCursor): void },
 ): Promise<Comparison> {
   const { home, repository, target, policy } = context;
@@ -61,6 +65,7 @@ export async function compareRestored(
     othersMayWrite,
     differencesFile: join(folder, `differences-${suffix}`),
   };
+  const counted = counts && (await withRedis(target, (redis) => compareCounts(redis, { ...counts, othersMayWrite })));
   const figures =
     kind === 'sample'
       ? await compareSample(task, seedOf(subject.restoreId), io)
@@ -76,8 +81,8 @@ export async function compareRestored(
   return {
     kind,
     figures,
-    contradiction: contradictionIn(figures),
-    tells: comparisonInWords(figures),
+    contradiction: counted?.result === 'contradicted' ? counted.detail : contradictionIn(figures),
+    tells: [...(counted ? [counted.detail] : []), ...comparisonInWords(figures)],
     ...(size > 0 ? { file } : {}),
   };
 }

@@ -37,6 +37,8 @@ export interface TargetFacts {
   readonly protoMaxBulkLenBytes: number;
   readonly modules: readonly string[];
   readonly functionLibraries: number;
+  /** Keys that have expired since it was started; what expires during a restore is reckoned in by it. */
+  readonly expiredKeys?: number;
   /** Its own clock, Unix ms. */
   readonly timeMs: number;
 }
@@ -78,6 +80,7 @@ export async function readTargetFacts(redis: Redis, context: InstanceContext): P
     protoMaxBulkLenBytes: (await setting(redis, 'proto-max-bulk-len')) ?? DEFAULT_BULK_BYTES,
     modules: modulesOf(await redis.call('MODULE', 'LIST').catch(() => [])),
     functionLibraries: await functionLibraries(redis),
+    expiredKeys: infoNumber(info, 'expired_keys'),
     timeMs: await redisTimeMs(redis),
   };
 }

@@ -6,6 +6,7 @@ import { startSandboxActivities } from '../activities/restored-files.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { foundPart } from '../process/found-parts.ts';
 import { openRepository } from '../repository/open.ts';
+import { sweepSandboxes } from '../restore/files/started-sandbox.ts';
 import type { ProofSettings } from '../sandbox/prove.ts';
 import { findServers } from '../sandbox/servers.ts';
 import { sweepWorkFolders } from '../sandbox/work-folder.ts';
@@ -19,6 +20,7 @@ export async function sandboxWorker(settings: RoleSettings): Promise<Worker> {
   const proof = await sandboxSettings(settings.config, settings.home);
   const repository = await openRepository(settings.config.repository);
   await sweepWorkFolders(proof.workRoot);
+  await sweepSandboxes(settings.home);
   return Worker.create({
     ...workerBasics(settings, 'sandbox'),
     taskQueue: 'rewind-sandbox',

@@ -96,7 +96,7 @@ export function plannedParts(
     point,
     staged,
     plan: plans[index] as RestorePlan,
-    plannedAtMs: target.timeMs,
+    target,
   }));
 }
 

@@ -62,7 +62,7 @@ function gatePlan(
     summary: [
       ...evidence.sentences,
       `**Comes back:** ${wanted} keys of ${where}, from ${point.id} (${point.time}, ${point.state}); ${expired} have expired since.`,
-      `**Live now:** ${live} keys in there, written since. ${fenced ? 'Nobody can write at the moment.' : 'Writes are NOT fenced.'}`,
+      `**Live now:** ${live} keys in there. ${fenced ? 'Nobody can write at the moment.' : 'Writes are NOT fenced.'}`,
       `**What is lost in any case:** what was written between ${point.time} and ${evidence.when.latest}.`,
       `**How long:** about ${seconds(took * 1_000)}.`,
       ...loss.unknown,

@@ -6,6 +6,7 @@ import type { RestorePoint } from '../restore/restore-point.ts';
 import type { RestoreRequest } from '../restore/restore-request.ts';
 import type { RestoreSubject } from '../restore/restore-subject.ts';
 import type { StagedFacts } from '../restore/staged-facts.ts';
+import type { TargetFacts } from '../restore/target-facts.ts';
 import { sentenceOf } from './failure-code.ts';
 import type { Gates } from './gate.ts';
 import { withPatience } from './park.ts';
@@ -21,8 +22,8 @@ export interface PlannedRestore {
   readonly point: RestorePoint;
   readonly staged: StagedFacts;
   readonly plan: RestorePlan;
-  /** By the target's clock, Unix ms. */
-  readonly plannedAtMs: number;
+  /** As the target was when it was planned. */
+  readonly target: TargetFacts;
 }
 
 export interface PutBack extends MigratedKeys {
@@ -38,9 +39,10 @@ export interface PutBack extends MigratedKeys {
  */
 export async function putBack(
   { gates, story }: { gates: Gates; story: RunStory },
-  { steps, subject, request, point, staged, plan, plannedAtMs }: PlannedRestore,
+  { steps, subject, request, point, staged, plan, target }: PlannedRestore,
 ): Promise<PutBack> {
-  const migration: Migration = { request, point, by: plan.way === 'commands' ? 'commands' : 'slices', plannedAtMs };
+  const by = plan.way === 'commands' ? 'commands' : 'slices';
+  const migration: Migration = { request, point, by, plannedAtMs: target.timeMs };
   const wholly = plan.way === 'as-primary';
   const put = (about: RestoreSubject) =>
     withPatience<MigratedKeys, object>(
@@ -62,7 +64,14 @@ export async function putBack(
       }
       const compare = request.compare === 'full-before-unfence' ? steps.compareAll : steps.compareRestored;
       const { conflicts } = migrated;
-      const comparison = await compare(about, { migration, conflicts, othersMayWrite: subject.fenceId === undefined });
+      const othersMayWrite = subject.fenceId === undefined;
+      const put = migrated.figures;
+      // What a later part, or a second time, puts is not all that has changed since it was planned.
+      const counts =
+        wholly || about.attempt !== undefined
+          ? undefined
+          : { before: target.keysByDatabase, put, expiredKeysBefore: target.expiredKeys };
+      const comparison = await compare(about, { migration, conflicts, othersMayWrite, counts });
       if (comparison.contradiction) throw runFailure('RESTORE_NOT_EQUAL', comparison.contradiction);
       return comparison;
     },

@@ -117,7 +117,7 @@ async function intoServer(restore: Restore, point: RestorePoint, letGo: () => un
   const staged = await steps.stageDump(subject, request, point, target);
   const plan = refuseOrGo(await steps.planRestore(request, point, staged, target));
   story.tell(plan.why);
-  const planned = { steps, subject, request, point, staged, plan, plannedAtMs: target.timeMs };
+  const planned = { steps, subject, request, point, staged, plan, target };
   if (plan.destructive) await approveRestore(restore, restore.into, planned);
 
   const done = await putBack(restore, planned);

@@ -36,7 +36,9 @@ export async function placeInFolder(
       serverFile = join(beside, 'server.json');
       await writeFile(serverFile, await repository.readSmall(point.serverFileKey, SERVER_FILE_BYTES), { mode: 0o600 });
     }
-    return await placeFiles({ dumpPath, sha256: point.sha256, dir, aof: false, server: point.server, serverFile }, io);
+    // From 7.0 on both forms fit into one folder: whichever way it is started, it does not start empty.
+    const aof = point.server.name === 'valkey' || Number.parseInt(point.server.version, 10) >= 7;
+    return await placeFiles({ dumpPath, sha256: point.sha256, dir, aof, server: point.server, serverFile }, io);
   } finally {
     await rm(beside, { recursive: true, force: true });
   }
