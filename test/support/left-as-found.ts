@@ -145,10 +145,13 @@ async function leftInStore(scene: Scene): Promise<string[]> {
 /** A directory without a manifest is no backup, and nobody would ever remove it. */
 async function halfMade(client: S3Client, { instance, store }: Scene): Promise<string[]> {
   const answer = await client.send(new ListObjectsV2Command({ Bucket: store.bucket, Prefix: `${store.prefix}/` }));
-  const keys = (answer.Contents ?? []).map(({ Key }) => Key as string).filter((key) => key.includes(`/${instance}/`));
+  const places = tiers.map((tier) => `${store.prefix}/${tier}/${instance}/`);
+  const keys = (answer.Contents ?? [])
+    .map(({ Key }) => Key as string)
+    .filter((key) => places.some((place) => key.startsWith(place)));
   const kept = keys.filter((key) => key.endsWith('/manifest.json')).map((key) => key.slice(0, -'manifest.json'.length));
   return keys
-    .filter((key) => !key.includes('/identity/') && !kept.some((directory) => key.startsWith(directory)))
+    .filter((key) => !kept.some((directory) => key.startsWith(directory)))
     .map((key) => `in the store: ${key}`);
 }
 

@@ -1,0 +1,139 @@
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect } from 'vitest';
+import { listSandboxes, stopSandbox } from '../../restore/files/started-sandbox.ts';
+import type { GateShown } from '../../workflows/gate-shown.ts';
+import type { RestoreResult } from '../../workflows/restore-to-point.ts';
+import type { Runbook } from './chaos-table.ts';
+import type { ChaosWorld, Instance } from './chaos-world.ts';
+import { dataDigest, debugAllowed } from './data-digest.ts';
+import { connectTo } from './dataset.ts';
+import { startRedis } from './servers.ts';
+
+/** What went wrong before the runbook is started, and what it has to come to. */
+export interface ChaosScene {
+  readonly workflow: string;
+  readonly instance: Instance;
+  readonly input: object;
+  readonly reports: number;
+  choice?(gate: GateShown): string | undefined;
+  /** Does the damage. @returns the digest that the data must have afterwards */
+  damage(world: ChaosWorld): Promise<string>;
+  /** The digest of what was restored, where it is not in the instance itself. */
+  restored?(world: ChaosWorld, result: unknown): Promise<string>;
+}
+
+const fromBackup = ({ choices }: GateShown) => choices.find(({ id }) => id.startsWith('backup:'))?.id;
+
+/** A key of the backup. */
+const KEY = 'counter';
+
+export const scenes: Readonly<Record<Runbook, ChaosScene>> = {
+  restoreToPoint: {
+    workflow: 'restoreToPoint',
+    instance: 'cache',
+    input: { instance: 'cache', into: 'live', onConflict: 'take-backup' },
+    reports: 1,
+    choice: () => 'nothing-to-keep',
+    damage: (world) => flushed(world, 'cache', 'to be replaced'),
+  },
+  replaceAll: {
+    workflow: 'restoreToPoint',
+    instance: 'orders',
+    input: { instance: 'orders', into: 'live', onConflict: 'replace-all' },
+    reports: 1,
+    choice: () => 'nothing-to-keep',
+    damage: (world) => flushed(world, 'orders', 'to be replaced'),
+  },
+  intoSandbox: {
+    workflow: 'restoreToPoint',
+    instance: 'cache',
+    input: { instance: 'cache', into: 'sandbox' },
+    reports: 0,
+    damage: (world) => dataDigest(world.server('cache')),
+    restored: sandboxDigest,
+  },
+  accidentalFlush: {
+    workflow: 'recoverAccidentalFlush',
+    instance: 'orders',
+    input: { instance: 'orders' },
+    reports: 1,
+    choice: () => 'keep-live',
+    async damage(world) {
+      const value = `written since ${Date.now()}`;
+      const live = await connectTo(world.server('orders'));
+      const before = await live.get(KEY);
+      await live.set(KEY, value);
+      const digest = await dataDigest(world.server('orders'));
+      await live.set(KEY, before as string);
+      live.disconnect();
+      // Redis tells the time of a flush in whole seconds: one that must be told from the backup comes later than it.
+      const since = Date.now();
+      await expect.poll(() => Date.now() - since, { timeout: 10_000 }).toBeGreaterThan(3_000);
+      await flushed(world, 'orders', value);
+      return digest;
+    },
+  },
+  nodeCrash: {
+    workflow: 'recoverNodeCrash',
+    instance: 'node',
+    input: { instance: 'node' },
+    reports: 1,
+    choice: fromBackup,
+    async damage(world) {
+      const { dir } = world.server('node');
+      const digest = await dataDigest(world.server('node'));
+      await world.killRedis('node');
+      await rm(join(dir, 'dump.rdb'), { force: true });
+      return digest;
+    },
+  },
+  dataCorruption: {
+    workflow: 'recoverDataCorruption',
+    instance: 'node',
+    input: { instance: 'node' },
+    reports: 1,
+    choice: fromBackup,
+    async damage(world) {
+      const digest = await dataDigest(world.server('node'));
+      const live = await connectTo(world.server('node'));
+      await live.save().finally(() => live.disconnect());
+      await world.killRedis('node');
+      const dump = join(world.server('node').dir, 'dump.rdb');
+      const bytes = await readFile(dump);
+      bytes.fill(0, bytes.length >> 1, (bytes.length >> 1) + 64);
+      await writeFile(dump, bytes);
+      return digest;
+    },
+  },
+};
+
+/** @returns the digest of before */
+async function flushed(world: ChaosWorld, instance: Instance, value: string): Promise<string> {
+  const digest = await dataDigest(world.server(instance));
+  const live = await connectTo(world.server(instance));
+  await live.flushall();
+  await live.set(KEY, value).finally(() => live.disconnect());
+  return digest;
+}
+
+/** Of the only sandbox that runs, asked by a replica, for a sandbox has no DEBUG; it is ended. */
+async function sandboxDigest({ on }: ChaosWorld, result: unknown): Promise<string> {
+  const home = on.deployment.home('sandbox');
+  const { url = '', passwordFile = '' } = result as RestoreResult;
+  const password = (await readFile(passwordFile.slice(passwordFile.indexOf(':') + 1), 'utf8')).trim();
+  const replica = await startRedis({ config: debugAllowed() });
+  const asking = await connectTo(replica);
+  try {
+    await asking.config('SET', 'masterauth', password);
+    await asking.replicaof('127.0.0.1', Number(new URL(url).port));
+    await expect.poll(() => asking.info('replication'), { timeout: 30_000 }).toContain('master_link_status:up');
+    return await dataDigest(replica);
+  } finally {
+    asking.disconnect();
+    await replica.stop();
+    const running = await listSandboxes(home);
+    for (const { id } of running) await stopSandbox(home, id);
+    expect(running).toHaveLength(1);
+  }
+}

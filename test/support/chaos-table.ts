@@ -1,0 +1,134 @@
+/** Who is killed, or stands still. */
+export const victims = ['orchestrator', 'agent', 'sandbox', 'temporal', 'redis', 's3'] as const;
+export type Victim = (typeof victims)[number];
+
+export type Runbook =
+  | 'restoreToPoint'
+  | 'replaceAll'
+  | 'intoSandbox'
+  | 'accidentalFlush'
+  | 'nodeCrash'
+  | 'dataCorruption';
+
+/** `gate` is the moment in which a person is asked; every other step is an activity. */
+export type Step = string;
+
+export interface ChaosCase {
+  readonly runbook: Runbook;
+  readonly step: Step;
+  /** In the middle of the step, or right after it. */
+  readonly state: 'scheduled' | 'completed';
+  readonly victim: Victim;
+  /** `pause` is longer than the heartbeat timeout: the step is given out again while the first attempt goes on. */
+  readonly fault: 'kill -9' | 'pause';
+}
+
+/** The steps of each runbook in the order of its run, as the harness drives it. */
+export const stepsOfRunbook: Readonly<Record<Runbook, readonly Step[]>> = {
+  restoreToPoint: [
+    ...['readPolicy', 'readRequest', 'findBackup', 'surveyTarget', 'stageDump', 'planRestore', 'gate', 'migrateKeys'],
+    ...['compareRestored', 'compareAll', 'storeReport', 'cleanUpRestore'],
+  ],
+  replaceAll: ['gate', 'streamAsPrimary', 'compareRestored', 'cleanUpRestore'],
+  intoSandbox: ['findBackup', 'startSandbox'],
+  accidentalFlush: [
+    ...['readPolicy', 'fenceWrites', 'watchFence', 'gatherEvidence', 'readRequest', 'findBackup', 'surveyTarget'],
+    ...['stageDump', 'findLossKind', 'planRestore', 'gate', 'migrateKeys', 'compareRestored', 'unfenceWrites'],
+    ...['compareAll', 'storeReport', 'cleanUpRestore'],
+  ],
+  nodeCrash: [
+    ...['readPolicy', 'surveyCopies', 'readCrashSite', 'decideCrash', 'gate', 'findBackup', 'placeBackup'],
+    ...['startServer', 'storeReport', 'cleanUpRestore'],
+  ],
+  dataCorruption: [
+    ...['readPolicy', 'diagnoseFiles', 'corruptionChoices', 'gate', 'buildChoice', 'swapIn', 'startServer'],
+    ...['storeReport', 'cleanUpRestore'],
+  ],
+};
+
+/** What these do is seen by others: the boundaries that the table begins with. */
+const stateChanging = new Set([
+  ...['fenceWrites', 'migrateKeys', 'streamAsPrimary', 'unfenceWrites', 'swapIn', 'placeBackup', 'startServer'],
+  'startSandbox',
+]);
+
+/** Before it there is no server that could be killed. */
+const redisLivesFrom: Partial<Record<Runbook, Step>> = { nodeCrash: 'startServer', dataCorruption: 'startServer' };
+
+/** Every case. A watch ends only with its run, and a gate is no step that completes. */
+export function chaosTable(): readonly ChaosCase[] {
+  return (Object.keys(stepsOfRunbook) as Runbook[]).flatMap((runbook) => {
+    const steps = stepsOfRunbook[runbook];
+    const alive = steps.indexOf(redisLivesFrom[runbook] ?? (steps[0] as Step));
+    return steps.flatMap((step, at) =>
+      (step === 'gate' || step === 'watchFence'
+        ? (['scheduled'] as const)
+        : (['scheduled', 'completed'] as const)
+      ).flatMap((state) => [
+        ...victims
+          .filter((victim) => victim !== 'redis' || at >= alive)
+          .map((victim) => ({ runbook, step, state, victim, fault: 'kill -9' }) as const),
+        ...(stateChanging.has(step) && step !== 'startSandbox' && state === 'scheduled'
+          ? ([{ runbook, step, state, victim: 'agent', fault: 'pause' }] as const)
+          : []),
+      ]),
+    );
+  });
+}
+
+/**
+ * The table in an order that the seed decides, what is most telling first: each time the case that adds most of what was
+ * not there yet: a victim in a runbook, a boundary that changes state, any other boundary.
+ */
+export function drawCases(seed: number): readonly ChaosCase[] {
+  const left = shuffled(chaosTable(), random(seed));
+  const drawn: ChaosCase[] = [];
+  const covered = new Set<string>();
+  while (left.length > 0) {
+    let best = 0;
+    let most = -1;
+    for (const [index, each] of left.entries()) {
+      const worth = tellingsOf(each).reduce((sum, [what, weight]) => sum + (covered.has(what) ? 0 : weight), 0);
+      if (worth > most) [best, most] = [index, worth];
+    }
+    const [next] = left.splice(best, 1) as [ChaosCase];
+    for (const [what] of tellingsOf(next)) covered.add(what);
+    drawn.push(next);
+  }
+  return drawn;
+}
+
+function tellingsOf({ runbook, step, state, victim, fault }: ChaosCase): [what: string, weight: number][] {
+  const changes = stateChanging.has(step);
+  return [
+    [`${fault} ${step}`, changes ? 8 : 1],
+    [`${runbook} ${victim}`, 4],
+    [`${runbook} ${step} ${state}`, changes ? 5 : 1],
+    ...(changes ? ([[`${step} ${victim}`, 3]] as [string, number][]) : []),
+  ];
+}
+
+export function nameOf({ runbook, step, state, victim, fault }: ChaosCase): string {
+  const when = step === 'gate' ? 'at the gate' : `${state === 'scheduled' ? 'in the middle of' : 'after'} ${step}`;
+  return `${runbook}: ${victim} ${fault === 'pause' ? 'stands still' : 'is killed -9'} ${when}`;
+}
+
+/** mulberry32: small, and the same everywhere. */
+export function random(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+function shuffled<T>(all: readonly T[], next: () => number): T[] {
+  const mixed = [...all];
+  for (let last = mixed.length - 1; last > 0; last -= 1) {
+    const other = Math.floor(next() * (last + 1));
+    [mixed[last], mixed[other]] = [mixed[other] as T, mixed[last] as T];
+  }
+  return mixed;
+}
