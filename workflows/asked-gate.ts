@@ -27,6 +27,8 @@ export interface GateSurroundings {
 }
 
 const REFRESH_EVERY_MS = 60_000;
+/** Of a gate that stays open for days the world is looked at so often in all: each look is in the history. */
+const LOOKS = 30;
 
 /** One gate, from the moment that it is shown until it is answered. */
 export class AskedGate {
@@ -121,7 +123,8 @@ export class AskedGate {
 
   /** Until enough agree; reminders and looks at the world meanwhile. */
   async #untilAgreed(): Promise<void> {
-    const { refresh, refreshEveryMs: lookEvery = REFRESH_EVERY_MS, reminders } = this.#request;
+    const { refresh, refreshEveryMs, reminders } = this.#request;
+    const lookEvery = refreshEveryMs ?? Math.max(REFRESH_EVERY_MS, Math.ceil(this.#rules.timeoutMs / LOOKS));
     const remindEvery = reminders?.everyMs ?? Math.ceil(this.#rules.timeoutMs / 3);
     let remindAt = Date.now() + remindEvery;
     let lookAt = refresh ? Date.now() + lookEvery : Number.POSITIVE_INFINITY;

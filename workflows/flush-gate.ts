@@ -29,7 +29,7 @@ export async function approveFlushRecovery(
   found: FlushFinding,
 ): Promise<ApprovedRecovery> {
   const look = async () => {
-    const target = await steps.surveyTarget(subject);
+    const target = await steps.lookAtTarget(subject);
     return { target, plans: (await planParts(steps, found, target, 'keep-live')).map(refuseOrGo) };
   };
   const first = await withPatience('planRestore', look, { gates, story, alreadyDone: () => 'No key was touched.' });

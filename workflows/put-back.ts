@@ -63,14 +63,13 @@ export async function putBack(
         migrated = await put(about);
       }
       const compare = request.compare === 'full-before-unfence' ? steps.compareAll : steps.compareRestored;
-      const { conflicts } = migrated;
+      const { conflicts, figures } = migrated;
       const othersMayWrite = subject.fenceId === undefined;
-      const put = migrated.figures;
       // What a later part, or a second time, puts is not all that has changed since it was planned.
       const counts =
         wholly || about.attempt !== undefined
           ? undefined
-          : { before: target.keysByDatabase, put, expiredKeysBefore: target.expiredKeys };
+          : { before: target.keysByDatabase, put: figures, expiredKeysBefore: target.expiredKeys };
       const comparison = await compare(about, { migration, conflicts, othersMayWrite, counts });
       if (comparison.contradiction) throw runFailure('RESTORE_NOT_EQUAL', comparison.contradiction);
       return comparison;

@@ -27,7 +27,7 @@ export async function approveRestore(
     name: 'restore',
     ...gatePlan(restore.plan),
     refresh: async () =>
-      gatePlan(refuseOrGo(await steps.planRestore(request, point, staged, await steps.surveyTarget(subject)))),
+      gatePlan(refuseOrGo(await steps.planRestore(request, point, staged, await steps.lookAtTarget(subject)))),
   });
   if (answer.choice !== NOTHING_TO_KEEP) await keepWhatIsLive({ gates, story }, into);
 }

@@ -34,6 +34,10 @@ export function restoreSteps(source: InstancePolicy, target: InstancePolicy, sto
     taskQueue: 'rewind-sandbox',
   });
 
+  function lookAtTarget(subject: RestoreSubject): Promise<TargetFacts> {
+    return host.surveyTarget.executeWithOptions({ summary: `how is ${target.instance} now?` }, [subject]);
+  }
+
   async function onHost<T>(step: string, run: () => Promise<T>): Promise<T> {
     story.step(step);
     try {
@@ -67,12 +71,13 @@ export function restoreSteps(source: InstancePolicy, target: InstancePolicy, sto
 
     surveyTarget: (subject: RestoreSubject): Promise<TargetFacts> =>
       onHost('surveyTarget', async () => {
-        const facts = await host.surveyTarget.executeWithOptions({ summary: `how is ${target.instance} now?` }, [
-          subject,
-        ]);
+        const facts = await lookAtTarget(subject);
         story.tell(`${facts.server.name} ${facts.server.version} at ${facts.address}: ${facts.keys} keys live`);
         return facts;
       }),
+
+    /** The same again and again while a gate waits: no step of the story. */
+    lookAtTarget,
 
     stageDump: (
       subject: RestoreSubject,
