@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { InstanceContext } from '../backup/instance-context.ts';
+import { RewindError } from '../errors/rewind-error.ts';
 import { ownLogin } from '../fence/own-user.ts';
 import type { StepIO } from '../process/step-io.ts';
 import { type RedisTarget, withRedis } from '../redis/connection.ts';
@@ -77,6 +78,8 @@ export async function migrateKeys(
     );
     await withRedis(target, (redis) => rewriteOnce(redis, target, io));
     return put;
+  }).catch((error: unknown) => {
+    throw subject.fenceId === undefined ? error : untilFencedAgain(error);
   });
   const names = await stat(namesFile).catch(() => undefined);
   if (!names?.size) return { figures };
@@ -111,6 +114,18 @@ export async function replaceWholly(
       byDatabase: point.keysByDatabase,
     },
   };
+}
+
+/**
+ * A server that was restarted knows the fence's own user no more, until the watch of the fence has made it again: that
+ * refusal goes away by itself, and nobody has to be asked about it.
+ */
+function untilFencedAgain(error: unknown): unknown {
+  if (!(error instanceof RewindError) || error.code !== 'REDIS_REFUSED_LOGIN') return error;
+  return new RewindError('REDIS_UNREACHABLE', `The user that keys are put back as is not there: ${error.message}`, {
+    next: 'Wait: it is made again within seconds of a restart of Redis.',
+    cause: error,
+  });
 }
 
 /** Who the keys are put back as: the product's own user while everybody else is fenced. */
