@@ -119,7 +119,7 @@ async function flushed(world: ChaosWorld, instance: Instance, value: string): Pr
 
 /** Of the only sandbox that runs, asked by a replica, for a sandbox has no DEBUG; it is ended. */
 async function sandboxDigest({ on }: ChaosWorld, result: unknown): Promise<string> {
-  const home = on.deployment.home('sandbox');
+  const home = join(on.deployment.home('sandbox'), 'sandbox');
   const { url = '', passwordFile = '' } = result as RestoreResult;
   const password = (await readFile(passwordFile.slice(passwordFile.indexOf(':') + 1), 'utf8')).trim();
   const replica = await startRedis({ config: debugAllowed() });
