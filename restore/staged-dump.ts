@@ -1,10 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { createReadStream, createWriteStream } from 'node:fs';
+import { createReadStream } from 'node:fs';
 import { mkdir, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { RewindError } from '../errors/rewind-error.ts';
 import type { StepIO } from '../process/step-io.ts';
+import { download } from '../repository/download.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { RestorePoint } from './restore-point.ts';
 
@@ -50,22 +50,7 @@ export async function stageDump(
   }
   const part = `${path}.${randomBytes(6).toString('hex')}.part`;
   try {
-    const hash = createHash('sha256');
-    let done = 0;
-    await pipeline(
-      await repository.read(point.dumpKey, { signal: io.signal }),
-      async function* (chunks: AsyncIterable<Uint8Array>) {
-        for await (const chunk of chunks) {
-          hash.update(chunk);
-          done += chunk.length;
-          io.onProgress({ phase: 'download', done, total: point.sizeBytes, unit: 'bytes' });
-          yield chunk;
-        }
-      },
-      createWriteStream(part, { mode: 0o600 }),
-      { signal: io.signal },
-    );
-    const found = hash.digest('hex');
+    const found = await download(repository, { key: point.dumpKey, sizeBytes: point.sizeBytes }, part, io);
     if (found !== point.sha256) {
       throw new RewindError(
         'STAGED_DUMP_DIFFERS',

@@ -1,11 +1,9 @@
-import { createHash } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { RewindError } from '../errors/rewind-error.ts';
 import type { StepIO } from '../process/step-io.ts';
 import { memoryFacts } from '../redis/host-memory.ts';
+import { download } from '../repository/download.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { Check } from './check.ts';
 import { checkLoadedServer } from './check-loaded.ts';
@@ -126,25 +124,6 @@ export async function proveStored(
     ended.abort();
     await rm(folder, { recursive: true, force: true });
   }
-}
-
-async function download(repository: Repository, request: ProofRequest, path: string, io: StepIO): Promise<string> {
-  const hash = createHash('sha256');
-  let done = 0;
-  await pipeline(
-    await repository.read(request.key),
-    async function* (chunks: AsyncIterable<Uint8Array>) {
-      for await (const chunk of chunks) {
-        hash.update(chunk);
-        done += chunk.length;
-        io.onProgress({ phase: 'download', done, total: request.sizeBytes, unit: 'bytes' });
-        yield chunk;
-      }
-    },
-    createWriteStream(path, { mode: 0o600 }),
-    { signal: io.signal },
-  );
-  return hash.digest('hex');
 }
 
 function compareDigest(found: string, expected: string): Check {

@@ -1,4 +1,4 @@
-import { ApplicationFailure, proxyActivities, type TemporalFailure } from '@temporalio/workflow';
+import { proxyActivities } from '@temporalio/workflow';
 import type { CatalogueActivities, PublishRequest } from '../activities/catalogue.ts';
 import type { DumpActivities } from '../activities/dump.ts';
 import type { PolicyActivities } from '../activities/policy.ts';
@@ -12,8 +12,8 @@ import type { InstancePolicy } from '../policy/instance-policy.ts';
 import type { SaveStart } from '../redis/save.ts';
 import type { DumpFacts } from '../sandbox/dump-facts.ts';
 import type { ProofReport } from '../sandbox/prove.ts';
-import { failureCode } from './failure-code.ts';
 import { megabytes, seconds } from './figures.ts';
+import { hostSteps } from './on-host.ts';
 import { patienceOf } from './patience.ts';
 import { loadAndVerify } from './proof-step.ts';
 import type { RunStory } from './run-story.ts';
@@ -29,7 +29,6 @@ export type BackupSteps = ReturnType<typeof backupSteps>;
 
 /** Every step of a backup under the name that operators look for, where it runs, and what it tells when it is done. */
 export function backupSteps(policy: InstancePolicy, story: RunStory) {
-  const { timeouts } = policy;
   const patience = patienceOf(policy);
   const host = proxyActivities<SaveActivities & DumpActivities>({ ...patience, taskQueue: policy.hostQueue });
   const orchestrator = proxyActivities<CatalogueActivities & Pick<DumpActivities, 'prune'>>({
@@ -37,20 +36,7 @@ export function backupSteps(policy: InstancePolicy, story: RunStory) {
     taskQueue: 'rewind',
   });
 
-  async function onHost<T>(step: string, run: () => Promise<T>): Promise<T> {
-    story.step(step);
-    try {
-      return await run();
-    } catch (error) {
-      if (failureCode(error) !== 'TIMEOUT_SCHEDULE_TO_START') throw error;
-      throw ApplicationFailure.create({
-        type: 'AGENT_SILENT',
-        nonRetryable: true,
-        message: `No host agent of ${policy.instance} took \`${step}\` from ${policy.hostQueue} within ${seconds(timeouts.roleSilenceMs)}: start rewind worker --role host --instance ${policy.instance}`,
-        cause: error as TemporalFailure,
-      });
-    }
-  }
+  const onHost = hostSteps(policy, story);
 
   return {
     async preflight(subject: BackupSubject) {

@@ -1,4 +1,4 @@
-import { ApplicationFailure, proxyActivities, type TemporalFailure } from '@temporalio/workflow';
+import { proxyActivities } from '@temporalio/workflow';
 import type { CompareActivities } from '../activities/compare.ts';
 import type { RestoreActivities } from '../activities/restore.ts';
 import type { FindPointActivities } from '../activities/restore-point.ts';
@@ -12,8 +12,8 @@ import type { RestoreInput, RestoreRequest } from '../restore/restore-request.ts
 import type { RestoreSubject } from '../restore/restore-subject.ts';
 import type { StagedFacts } from '../restore/staged-facts.ts';
 import type { TargetFacts } from '../restore/target-facts.ts';
-import { failureCode } from './failure-code.ts';
-import { megabytes, seconds } from './figures.ts';
+import { megabytes } from './figures.ts';
+import { hostSteps } from './on-host.ts';
 import { patienceOf } from './patience.ts';
 import type { RunStory } from './run-story.ts';
 
@@ -38,20 +38,7 @@ export function restoreSteps(source: InstancePolicy, target: InstancePolicy, sto
     return host.surveyTarget.executeWithOptions({ summary: `how is ${target.instance} now?` }, [subject]);
   }
 
-  async function onHost<T>(step: string, run: () => Promise<T>): Promise<T> {
-    story.step(step);
-    try {
-      return await run();
-    } catch (error) {
-      if (failureCode(error) !== 'TIMEOUT_SCHEDULE_TO_START') throw error;
-      throw ApplicationFailure.create({
-        type: 'AGENT_SILENT',
-        nonRetryable: true,
-        message: `No host agent of ${target.instance} took \`${step}\` from ${target.hostQueue} within ${seconds(target.timeouts.roleSilenceMs)}: start rewind worker --role host --instance ${target.instance}`,
-        cause: error as TemporalFailure,
-      });
-    }
-  }
+  const onHost = hostSteps(target, story);
 
   return {
     async readRequest(input: RestoreInput): Promise<RestoreRequest> {

@@ -91,9 +91,7 @@ describe('the way that is chosen', () => {
     const older = { ...target, server: { name: 'redis', version: '6.2.14', runId: 'r' } } as const;
     expect(plan({}, { target: older })).toMatchObject({ way: 'commands', refusals: [] });
     const unsaid = { ...staged, cannotSay: ['2 libraries cannot be loaded.'] };
-    expect(plan({}, { target: older, staged: unsaid }).refusals).toEqual([
-      '2 libraries cannot be loaded.',
-    ]);
+    expect(plan({}, { target: older, staged: unsaid }).refusals).toEqual(['2 libraries cannot be loaded.']);
   });
 
   test('values that cannot be sliced go by the native way where nothing is lost by it', () => {
