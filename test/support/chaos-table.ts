@@ -80,20 +80,20 @@ export function chaosTable(): readonly ChaosCase[] {
  * The table in an order that the seed decides, what is most telling first: each time the case that adds most of what was
  * not there yet: a victim in a runbook, a boundary that changes state, any other boundary.
  */
-export function drawCases(seed: number): readonly ChaosCase[] {
-  const left = shuffled(chaosTable(), random(seed));
+export function drawCases(seed: number, count = Number.POSITIVE_INFINITY): readonly ChaosCase[] {
+  const left = shuffled(chaosTable(), random(seed)).map((each) => ({ each, tellings: tellingsOf(each) }));
   const drawn: ChaosCase[] = [];
   const covered = new Set<string>();
-  while (left.length > 0) {
+  while (left.length > 0 && drawn.length < count) {
     let best = 0;
     let most = -1;
-    for (const [index, each] of left.entries()) {
-      const worth = tellingsOf(each).reduce((sum, [what, weight]) => sum + (covered.has(what) ? 0 : weight), 0);
+    for (const [index, { tellings }] of left.entries()) {
+      const worth = tellings.reduce((sum, [what, weight]) => sum + (covered.has(what) ? 0 : weight), 0);
       if (worth > most) [best, most] = [index, worth];
     }
-    const [next] = left.splice(best, 1) as [ChaosCase];
-    for (const [what] of tellingsOf(next)) covered.add(what);
-    drawn.push(next);
+    const [next] = left.splice(best, 1) as [(typeof left)[number]];
+    for (const [what] of next.tellings) covered.add(what);
+    drawn.push(next.each);
   }
   return drawn;
 }
