@@ -12,31 +12,38 @@ import type { RedisServer } from './servers.ts';
 /** Redis knows whole seconds only: what is nearer to a backup cannot be told from it. */
 export const TOLD_APART_MS = 2_500;
 
+/** Flushes a server (or does what `flush` says). */
+export async function flushNow(
+  redis: RedisServer,
+  [command = '', ...rest]: readonly string[] = ['FLUSHALL'],
+): Promise<void> {
+  await sleep(TOLD_APART_MS);
+  const live = await connectTo(redis);
+  await live.call(command, ...rest).finally(() => live.disconnect());
+}
+
 /** Flushes a server, starts the runbook for it and waits until it asks a person. */
 export async function startIncident(
   on: S3Deployment,
   redis: RedisServer,
-  {
-    instance = 'orders',
-    flush = ['FLUSHALL'],
-    input = {},
-  }: { instance?: string; flush?: string[]; input?: object } = {},
+  { instance = 'orders', flush = ['FLUSHALL'] }: { instance?: string; flush?: readonly string[] } = {},
 ): Promise<{ run: WorkflowHandle; waiting: Progress }> {
-  await sleep(TOLD_APART_MS);
-  const live = await connectTo(redis);
-  try {
-    const [command = '', ...rest] = flush;
-    await live.call(command, ...rest);
-  } finally {
-    live.disconnect();
-  }
+  await flushNow(redis, flush);
   const run = await on.deployment.client.workflow.start('recoverAccidentalFlush', {
     taskQueue: 'rewind',
     workflowId: `accidental-flush/${instance}`,
-    args: [{ instance, ...input }],
+    args: [{ instance }],
     typedSearchAttributes: [{ key: searchAttributes.instance, value: instance }],
   });
   return { run, waiting: await untilAsked(run) };
+}
+
+/** The run that a command is starting under the id of an instance's runbook: not one that ended before. */
+export async function untilRuns({ deployment }: S3Deployment, workflowId: string): Promise<WorkflowHandle> {
+  const run = deployment.client.workflow.getHandle(workflowId);
+  const state = async () => (await run.describe().catch(() => undefined))?.status.name;
+  await expect.poll(state, { timeout: 60_000, interval: 250 }).toBe('RUNNING');
+  return run;
 }
 
 /** What a run shows once it waits at its gate, or is parked. */
@@ -44,7 +51,7 @@ export async function untilAsked(run: WorkflowHandle, phase = 'waiting-for-appro
   const progress = () => run.query<Progress>('progress').catch(() => undefined);
   let seen: Progress | undefined;
   await expect
-    .poll(async () => (seen = await progress()), { timeout: 150_000, interval: 250 })
+    .poll(async () => (seen = await progress()), { timeout: 90_000, interval: 250 })
     .toMatchObject({ phase, gate: {} });
   return seen as Progress;
 }
@@ -98,4 +105,12 @@ async function openFences({ store }: S3Deployment): Promise<string[]> {
   } finally {
     client.destroy();
   }
+}
+
+/** Ends whatever incident is still open, as an operator would. */
+export async function endIncident(on: S3Deployment, instance = 'orders'): Promise<void> {
+  const run = on.deployment.client.workflow.getHandle(`accidental-flush/${instance}`);
+  const { status } = await run.describe().catch(() => ({ status: undefined }));
+  if (status?.name === 'RUNNING') await run.terminate('the test is over');
+  if ((await openFences(on)).length > 0) await on.deployment.cli('unfence', instance);
 }
