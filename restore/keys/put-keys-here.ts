@@ -38,7 +38,7 @@ export async function putKeysHere(task: PutKeysTask, io: PutKeysIO): Promise<Put
 
   const { names, isNew } = ConflictNames.open(task.namesFile);
   undo.defer(() => names.close());
-  const file = new CursorFile(task.namesFile);
+  const file = undo.adopt(new CursorFile(task.namesFile), (open) => open.close());
   const identity = { dumpBytes, ...header, runId: facts.runId, asked: askedFor(task) };
   const from = resumePoint(identity, io.resumeFrom, file.read(), !isNew);
   if (from.offset >= dumpBytes) return from.figures;

@@ -37,6 +37,8 @@ interface KeySet {
 export async function benchPutKeys(stage: Stage, rounds: number): Promise<string> {
   const mixed = await stage.mixedSet();
   const folder = await stage.folder();
+  // As in a worker.
+  process.env.NODE_COMPILE_CACHE ??= join(folder, 'compile-cache');
   const sets = [
     await smallSet(folder, mixed.keys),
     await withCommands({ name: 'mixed keys', dump: mixed.path, keys: mixed.keys, source: mixed.redis }, folder),
