@@ -58,7 +58,8 @@ export async function runCase(world: ChaosWorld, chaos: ChaosCase): Promise<Chao
   try {
     const ended = operator.result();
     ended.catch(() => undefined);
-    await Promise.race([untilBoundary(world, run, operator, chaos), ended.then(() => undefined)]);
+    // A run that ends without the boundary is no proof of anything; one that fails says so itself.
+    await Promise.race([untilBoundary(world, run, operator, chaos, ended), ended.then(() => new Promise(() => {}))]);
     if (chaos.fault === 'pause') await pause(world, run, chaos.step);
     else {
       const bringBack = await world.kill(chaos.victim, instance);
@@ -96,8 +97,12 @@ async function untilBoundary(
   run: WorkflowHandle,
   operator: Operator,
   { runbook, step, state }: ChaosCase,
+  ended: Promise<unknown>,
 ): Promise<void> {
-  if (step === 'gate') return operator.asked;
+  if (step === 'gate') {
+    const unasked = ended.then(() => Promise.reject(new Error('the run ended and nobody was asked')));
+    return Promise.race([operator.asked, unasked]);
+  }
   const { client } = world.on.deployment;
   await untilStep(client, run, step, state);
   if (state === 'completed') return;
