@@ -1,11 +1,14 @@
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
+import { freePort } from '../../process/free-port.ts';
 import { type PutKeysCursor, putKeys } from '../../restore/keys/put-keys.ts';
 import { Random } from '../../scripts/bench/random.ts';
+import { makeCertificates, missingCertificates } from '../support/certificates.ts';
 import { digestOf, PutKeysStage, put, puttersOf } from '../support/put-keys.ts';
 import { bytes, length, RdbFile, text } from '../support/rdb-file.ts';
 import { missingFlavour } from '../support/servers.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const stage = new PutKeysStage();
 afterEach(() => stage.end());
@@ -201,6 +204,28 @@ test('a unix socket and a password do', async () => {
   const target = await stage.side('redis-7.0', { unixsocket: true, password: 'a pass word'.replaceAll(' ', '-') });
   const task = await stage.task(source.dump, target);
   await put({ ...task, target: { url: `unix://${target.server.socket}`, password: target.server.password } });
+  expect(await digestOf(target)).toBe(await digestOf(source));
+});
+
+test.skipIf(missingCertificates())('TLS does, long values included', async ({ skip }) => {
+  await using certificates = await temporaryFolder('certificates');
+  await makeCertificates(certificates.path);
+  const tlsPort = await freePort();
+  const source = await stage.source('redis-7.0', 500, 65);
+  const target = await stage
+    .side('redis-7.0', {
+      config: {
+        'tls-port': String(tlsPort),
+        'tls-cert-file': join(certificates.path, 'server.pem'),
+        'tls-key-file': join(certificates.path, 'server.key'),
+        'tls-ca-cert-file': join(certificates.path, 'ca.pem'),
+        'tls-auth-clients': 'no',
+      },
+    })
+    .catch(() => skip('this server has no TLS'));
+  const ca = await readFile(join(certificates.path, 'ca.pem'), 'utf8');
+  const task = await stage.task(source.dump, target);
+  await put({ ...task, target: { url: `rediss://127.0.0.1:${tlsPort}`, tls: { ca } } });
   expect(await digestOf(target)).toBe(await digestOf(source));
 });
 
