@@ -4,7 +4,7 @@ import { type FlushEvidence, whoFlushed } from '../incident/evidence/who-flushed
 import type { IncidentReport } from '../incident/report/incident-report.ts';
 import { type StoredReport, storeReport } from '../incident/report/store-report.ts';
 import { withRedis } from '../redis/connection.ts';
-import { loginOf } from '../restore/migrate-keys.ts';
+import { loginOf, untilFencedAgain } from '../restore/migrate-keys.ts';
 import type { RestorePoint } from '../restore/restore-point.ts';
 import type { RestoreSubject } from '../restore/restore-subject.ts';
 import { restoreFolder, stageDump } from '../restore/staged-dump.ts';
@@ -35,7 +35,10 @@ export function evidenceActivities(contextOf: (subject: Subject) => Promise<Inst
     swapBack: (subject: RestoreSubject, databases: readonly [number, number], wanted: number): Promise<boolean> =>
       runStep(async () => {
         const context = await contextOf(subject);
-        return withRedis(await loginOf(context, subject), (redis) => swapBack(redis, databases, wanted));
+        const login = await loginOf(context, subject);
+        return withRedis(login, (redis) => swapBack(redis, databases, wanted)).catch((error: unknown) => {
+          throw subject.fenceId === undefined ? error : untilFencedAgain(error);
+        });
       }),
   };
 }

@@ -120,7 +120,7 @@ export async function replaceWholly(
  * A server that was restarted knows the fence's own user no more, until the watch of the fence has made it again: that
  * refusal goes away by itself, and nobody has to be asked about it.
  */
-function untilFencedAgain(error: unknown): unknown {
+export function untilFencedAgain(error: unknown): unknown {
   if (!(error instanceof RewindError) || error.code !== 'REDIS_REFUSED_LOGIN') return error;
   return new RewindError('REDIS_UNREACHABLE', `The user that keys are put back as is not there: ${error.message}`, {
     next: 'Wait: it is made again within seconds of a restart of Redis.',

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectRedis } from '../../redis/connection.ts';
 import { listSandboxes, stopSandbox } from '../../restore/files/started-sandbox.ts';
@@ -21,8 +22,8 @@ describe('a restore from S3', () => {
     digest = await dataDigest(redis);
   });
   afterAll(async () => {
-    const home = on?.deployment.home('sandbox');
-    for (const { id } of home ? await listSandboxes(home) : []) await stopSandbox(home as string, id);
+    const home = on && join(on.deployment.home('sandbox'), 'sandbox');
+    for (const { id } of home ? await listSandboxes(home) : []) await stopSandbox(home, id);
     await on?.stop();
   });
 
