@@ -10,7 +10,7 @@ export const fenceErrors = {
   FENCE_ALREADY_OPEN: {
     when: 'A fence was asked for while another one of the same instance was not undone.',
     safe: 'No user was changed. What is fenced stays fenced, and the rules from before it are kept in the repository.',
-    next: 'Wait for the run that owns it, or undo it: rewind unfence NAME',
+    next: 'End the run that parks here (rewind abort NAME --reason TEXT), then rewind unfence NAME, then start again.',
     retryable: false,
   },
   FENCE_ENDED: {
