@@ -1,25 +1,16 @@
-import {
-  CancellationScope,
-  executeChild,
-  isCancellation,
-  ParentClosePolicy,
-  proxyActivities,
-  uuid4,
-  workflowInfo,
-} from '@temporalio/workflow';
+import { CancellationScope, isCancellation, proxyActivities, uuid4, workflowInfo } from '@temporalio/workflow';
 import type { AnswersActivities } from '../activities/answers.ts';
 import type { DecidedCrash } from '../activities/crash.ts';
 import type { CrashChoice } from '../incident/crash/choice.ts';
 import { readPolicy } from './backup-steps.ts';
-import { type CrashSteps, crashSteps } from './crash-steps.ts';
+import { type CrashRecovery, carryOut } from './crash-choice.ts';
+import { crashSteps } from './crash-steps.ts';
 import { failureCode, sentenceOf } from './failure-code.ts';
 import { type GatePlan, Gates } from './gate.ts';
 import { IncidentLog } from './incident-log.ts';
 import { ownInstance } from './instance-owner.ts';
 import { withPatience } from './park.ts';
-import { type RestoreSteps, restoreSteps } from './restore-steps.ts';
-import type { restoreToPoint } from './restore-to-point.ts';
-import { runFailure } from './run-failure.ts';
+import { restoreSteps } from './restore-steps.ts';
 import { RunStory } from './run-story.ts';
 import type { RunbookResult } from './runbook-result.ts';
 
@@ -45,16 +36,8 @@ export async function recoverNodeCrash(input: RecoverNodeCrashInput): Promise<Ru
   const owner = await ownInstance(instance);
   const restoring = restoreSteps(policy, policy, story);
   const log = new IncidentLog(policy, story, gates, 'node-crash');
-  const restoreId = uuid4();
-  const run: Recovery = {
-    input,
-    story,
-    gates,
-    steps: crashSteps(policy, story),
-    restoring,
-    restoreId,
-    digest: policy.digest,
-  };
+  const subject = { instance, policyDigest: policy.digest, restoreId: uuid4() };
+  const run: CrashRecovery = { story, gates, steps: crashSteps(policy, story), restoring, subject, into: input.into };
   try {
     const { choice, decided } = await chooseAndRecover(run);
     const window = decided.windows[choice.id] ?? decided.decision.lossWindow;
@@ -92,30 +75,20 @@ export async function recoverNodeCrash(input: RecoverNodeCrashInput): Promise<Ru
     throw error;
   } finally {
     await CancellationScope.nonCancellable(async () => {
-      await restoring.cleanUpRestore({ instance, policyDigest: policy.digest, restoreId });
+      await restoring.cleanUpRestore(subject);
       await owner.release();
       await gates.close();
     });
   }
 }
 
-interface Recovery {
-  readonly input: RecoverNodeCrashInput;
-  readonly story: RunStory;
-  readonly gates: Gates;
-  readonly steps: CrashSteps;
-  readonly restoring: RestoreSteps;
-  readonly restoreId: string;
-  readonly digest: string;
-}
-
 /** Looks, lets a person choose where there is a choice, and does it; anew where the world has changed in between. */
-async function chooseAndRecover(run: Recovery): Promise<{ choice: CrashChoice; decided: DecidedCrash }> {
+async function chooseAndRecover(run: CrashRecovery): Promise<{ choice: CrashChoice; decided: DecidedCrash }> {
   const { story, gates, steps } = run;
   const look = async () => steps.decideCrash(await steps.look());
   for (;;) {
     story.phase('looking');
-    const decided = await withPatience('surveyCopies', look, {
+    let decided = await withPatience('surveyCopies', look, {
       gates,
       story,
       alreadyDone: () => 'Nothing was changed.',
@@ -126,23 +99,26 @@ async function chooseAndRecover(run: Recovery): Promise<{ choice: CrashChoice; d
     if (!decision.primaryMayStart || !chosen) {
       const answer = await gates.ask({
         name: 'recover',
-        ...gatePlan(decided, run.input),
-        refresh: async () => gatePlan(await look(), run.input),
+        ...gatePlan(decided, run.into),
+        refresh: async () => {
+          decided = await look();
+          return gatePlan(decided, run.into);
+        },
       });
-      chosen = decision.choices.find(({ id }) => id === answer.choice);
+      chosen = decided.decision.choices.find(({ id }) => id === answer.choice);
     }
     if (!chosen || chosen.kind === 'look-again') continue;
-    const choice = chosen;
+    const [choice, plan] = [chosen, decided];
     story.phase('recovering');
     try {
-      await withPatience('recover', () => carryOut(run, choice, decided), {
+      await withPatience('recover', () => carryOut(run, choice, plan), {
         gates,
         story,
         // Another primary, a copy that is gone: the plan is made again, and shown again.
         passes: new Set(['CRASH_WORLD_CHANGED']),
         alreadyDone: () => `It was decided: ${choice.text}`,
       });
-      return { choice, decided };
+      return { choice, decided: plan };
     } catch (error) {
       if (failureCode(error) !== 'CRASH_WORLD_CHANGED') throw error;
       story.tell(`${sentenceOf(error)} What is there is looked at again.`);
@@ -150,62 +126,7 @@ async function chooseAndRecover(run: Recovery): Promise<{ choice: CrashChoice; d
   }
 }
 
-/** What each choice means, step by step. Each step may run twice. */
-async function carryOut(
-  run: Recovery,
-  choice: CrashChoice,
-  { decision, windows: _, ...decided }: DecidedCrash,
-): Promise<void> {
-  const { input, steps, restoring, restoreId, digest } = run;
-  const { kind, target = '', detachFirst = [] } = choice;
-  const server = decided.server ?? { name: 'redis', version: '7.0.0' };
-  const subject = { instance: input.instance, policyDigest: digest, restoreId };
-  const runId = decided.plan.servers.find(({ address }) => address === target)?.runId;
-  if (detachFirst.length > 0) await steps.detachReplicas(detachFirst);
-  switch (kind) {
-    case 'start-local':
-    case 'start-empty':
-      await steps.startServer(server, kind === 'start-empty');
-      return;
-    case 'promote': {
-      const { address } = await steps.promoteReplica(target, runId);
-      await steps.startServer(server, true);
-      await steps.startAsReplica(address);
-      return;
-    }
-    case 'replica-of':
-      // For a moment the node is a primary with what it had: nobody may copy that.
-      await steps.repointReplicas(target);
-      await steps.startServer(server, true);
-      await steps.startAsReplica(target);
-      return;
-    case 'dump-from':
-      await steps.placeDumpFrom(subject, target, server);
-      await steps.startServer(server, false);
-      return;
-    case 'backup': {
-      const point = await restoring.findBackup(target);
-      await steps.placeBackup(subject, point);
-      await steps.startServer(point.server, false);
-      return;
-    }
-    case 'other-instance':
-      await executeChild<typeof restoreToPoint>('restoreToPoint', {
-        workflowId: `restore/${input.instance}-${restoreId}`,
-        args: [{ instance: input.instance, to: 'latest', into: `instance:${target}` }],
-        parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
-        staticSummary: `${input.instance} into ${target}, for its host is lost`,
-      });
-      return;
-    case 'leave-running':
-    case 'look-again':
-      return;
-    default:
-      throw runFailure('RESTORE_INPUT_INVALID', `no way ${kind satisfies never} is known`);
-  }
-}
-
-function gatePlan({ decision, plan, windows }: DecidedCrash, { into }: RecoverNodeCrashInput): GatePlan {
+function gatePlan({ decision, plan, windows }: DecidedCrash, into: string | undefined): GatePlan {
   const wanted = into?.replace(/^instance:/, 'other-instance:');
   const choices = decision.choices.map(({ id, text, loses }) => {
     const window = windows[id];
