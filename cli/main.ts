@@ -153,6 +153,7 @@ program
   .option('--on-conflict <rule>', 'keep-live, take-backup or replace-all (default: keep-live)')
   .option('--match <pattern>', 'only keys whose names match, as of KEYS')
   .option('--db <number>', 'only keys of this database')
+  .option('--key-file <path>', 'only keys that this file names, one a line')
   .option('--ttl <rule>', 'keep, shift (later by the age of the backup) or drop (default: keep)')
   .option('--compare <when>', 'after, or full-before-unfence (default: after)')
   .option('--dry-run', 'show what would be done, and do nothing')

@@ -1,8 +1,10 @@
 import { policyOf } from '../policy/instance-policy.ts';
+import { openRepository } from '../repository/open.ts';
+import { storeKeyList } from '../restore/key-list.ts';
 import { parseRestoreInput, type RestoreInput } from '../restore/restore-request.ts';
 import { connectClient } from '../workers/temporal-connection.ts';
 import type { RestoreResult } from '../workflows/restore-to-point.ts';
-import { effectiveConfig } from './effective-config.ts';
+import { type EffectiveConfig, effectiveConfig } from './effective-config.ts';
 import type { CliContext } from './main.ts';
 import type { ExitCode } from './output.ts';
 import { runWorkflow, timedId } from './run-workflow.ts';
@@ -13,6 +15,7 @@ export interface RestoreOptions {
   readonly onConflict?: string;
   readonly match?: string;
   readonly db?: string;
+  readonly keyFile?: string;
   readonly ttl?: string;
   readonly compare?: string;
   readonly dryRun?: boolean;
@@ -22,11 +25,12 @@ export interface RestoreOptions {
 
 /** Brings a backup back: into a sandbox, a folder, the live server or another instance. */
 export async function restore(context: CliContext, options: RestoreOptions, instance: string): Promise<ExitCode> {
-  const input = inputOf(options, instance);
-  const { into } = parseRestoreInput(input);
+  const asked = inputOf(options, instance);
+  const { into } = parseRestoreInput(asked);
   const effective = await effectiveConfig(context);
   policyOf(effective.config, instance);
   if (into.kind === 'instance') policyOf(effective.config, into.name);
+  const input = await withKeyList(asked, options.keyFile, effective);
   if (options.dryRun || options.withoutTemporal) {
     const here = await import('./restore-here.ts');
     return options.dryRun
@@ -55,6 +59,21 @@ export function inputOf(
 ): RestoreInput {
   const given = { to, into, onConflict, match, ttl, compare, db: db === undefined ? undefined : Number(db) };
   return { instance, ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) };
+}
+
+/** A list of keys goes into the repository, where the roles read it. */
+async function withKeyList(
+  input: RestoreInput,
+  keyFile: string | undefined,
+  { config }: EffectiveConfig,
+): Promise<RestoreInput> {
+  if (keyFile === undefined) return input;
+  const repository = await openRepository(config.repository);
+  try {
+    return { ...input, keyList: await storeKeyList(repository, input.instance, keyFile) };
+  } finally {
+    repository.close();
+  }
 }
 
 /** What a person reads when it is done. */

@@ -10,6 +10,7 @@ import { compareCounts, type ExpectedCounts } from './compare/compare-counts.ts'
 import { compareAll, compareSample } from './compare/compare-keys.ts';
 import type { CompareCursor, CompareFigures, CompareTask } from './compare/compare-task.ts';
 import { comparisonInWords } from './compare/in-words.ts';
+import { selectionHere } from './key-list.ts';
 import { conflictsFile, type Migration } from './migrate-keys.ts';
 import { type RestoreSubject, restoreDirectory } from './restore-subject.ts';
 import { shiftOf } from './stage-for-restore.ts';
@@ -57,7 +58,7 @@ export async function compareRestored(
   const task: Omit<CompareTask, 'sample'> = {
     target,
     dumpPath,
-    selection: request.selection,
+    selection: await selectionHere(repository, folder, request, io),
     ttl: request.ttl,
     shiftMs: shiftOf(request, point, plannedAtMs),
     namesFile: conflicts && (await conflictsHere(context, join(folder, conflictsFile(subject)), conflicts)),

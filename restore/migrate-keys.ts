@@ -6,6 +6,7 @@ import { ownLogin } from '../fence/own-user.ts';
 import type { StepIO } from '../process/step-io.ts';
 import { type RedisTarget, withRedis } from '../redis/connection.ts';
 import { streamAsPrimary } from './as-primary/stream-as-primary.ts';
+import { selectionHere } from './key-list.ts';
 import type { PutKeysCursor } from './keys/cursor.ts';
 import type { PutKeysFigures } from './keys/figures.ts';
 import { putKeys } from './keys/put-keys.ts';
@@ -54,6 +55,7 @@ export async function migrateKeys(
   const target = await loginOf(context, subject);
   const folder = restoreFolder(home, subject.restoreId);
   const dumpPath = await stageDump(repository, folder, point, io);
+  const selection = await selectionHere(repository, folder, request, io);
   const namesFile = join(folder, conflictsFile(subject));
   const keepLive = request.onConflict === 'keep-live';
   const figures = await withQuietRewrites({ target, home }, async () => {
@@ -62,7 +64,7 @@ export async function migrateKeys(
         dumpPath,
         target,
         by,
-        selection: request.selection,
+        selection,
         ttl: request.ttl,
         shiftMs: shiftOf(request, point, plannedAtMs),
         onConflict: keepLive ? 'keep-live' : 'take-backup',

@@ -24,6 +24,8 @@ export interface RestoreInput {
   readonly onConflict?: string;
   readonly match?: string;
   readonly db?: number;
+  /** Name in the repository of a list of keys, as `rewind restore --key-file` puts it there. */
+  readonly keyList?: string;
   readonly ttl?: string;
   readonly compare?: string;
 }
@@ -35,7 +37,7 @@ export interface RestoreRequest {
   readonly to: string;
   readonly into: RestoreInto;
   readonly onConflict: ConflictRule;
-  readonly selection: { readonly match?: string; readonly db?: number };
+  readonly selection: { readonly match?: string; readonly db?: number; readonly keyList?: string };
   readonly ttl: TtlRule;
   /** When every key is compared: after the work, at a limited rate, or before anybody may write again. */
   readonly compare: 'after' | 'full-before-unfence';
@@ -48,25 +50,35 @@ export interface RestoreRequest {
  * @throws RESTORE_INPUT_INVALID naming the field and what is accepted
  */
 export function parseRestoreInput(input: RestoreInput): RestoreRequest {
-  const { instance, to = 'latest', match, db } = input;
+  const { instance, to = 'latest', match, db, keyList } = input;
   if (typeof to !== 'string' || to === '') throw invalid('to', 'latest, or the id of a backup');
   if (match !== undefined && (typeof match !== 'string' || match === ''))
     throw invalid('match', 'a pattern as of KEYS');
   if (db !== undefined && (!Number.isInteger(db) || db < 0)) throw invalid('db', 'the number of a database');
+  if (keyList !== undefined && !(typeof keyList === 'string' && KEY_LIST.test(keyList))) {
+    throw invalid('keyList', 'the name that rewind restore --key-file gave a list of keys in the repository');
+  }
   return {
     instance,
     to,
     into: parseInto(input.into ?? 'sandbox'),
     onConflict: oneOf('onConflict', CONFLICT_RULES, input.onConflict ?? 'keep-live'),
-    selection: { ...(match === undefined ? {} : { match }), ...(db === undefined ? {} : { db }) },
+    selection: {
+      ...(match === undefined ? {} : { match }),
+      ...(db === undefined ? {} : { db }),
+      ...(keyList === undefined ? {} : { keyList }),
+    },
     ttl: oneOf('ttl', TTL_RULES, input.ttl ?? 'keep'),
     compare: oneOf('compare', ['after', 'full-before-unfence'] as const, input.compare ?? 'after'),
   };
 }
 
+/** `restores/<instance>/key-lists/<sha256>.txt`: names of keys belong into no history, and roles share no disk. */
+const KEY_LIST = /^restores\/[a-z0-9._-]+\/key-lists\/[0-9a-f]{64}\.txt$/;
+
 /** True where only some of the keys are meant. */
 export function isPartial({ selection }: Pick<RestoreRequest, 'selection'>): boolean {
-  return selection.match !== undefined || selection.db !== undefined;
+  return Object.keys(selection).length > 0;
 }
 
 /** As it was asked for, for a person to read. */

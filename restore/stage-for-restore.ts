@@ -4,7 +4,8 @@ import { whyNotLoadable } from './as-primary/loadable-dump.ts';
 import { unsayable } from './commands/cannot-say.ts';
 import { surveyForCommands } from './commands/command-survey.ts';
 import { inspectStaged } from './inspect-staged.ts';
-import { KeySelector } from './keys/key-selection.ts';
+import { selectionHere } from './key-list.ts';
+import { type KeySelection, KeySelector } from './keys/key-selection.ts';
 import type { RestorePoint } from './restore-point.ts';
 import type { RestoreRequest } from './restore-request.ts';
 import type { RestoreSubject } from './restore-subject.ts';
@@ -32,15 +33,16 @@ export async function stageForRestore(
 ): Promise<StagedFacts> {
   const path = await stageDump(repository, restoreFolder(home, restoreId), point, io);
   const nowMs = target?.timeMs ?? Date.now();
-  const { selection, ttl } = request;
+  const selection = await selectionHere(repository, restoreFolder(home, restoreId), request, io);
+  const { ttl } = request;
   const facts = await inspectStaged(path, { selection, ttl, shiftMs: shiftOf(request, point, nowMs), nowMs }, io);
-  return { ...facts, cannotSay: await unsaid(path, request, point, target, io) };
+  return { ...facts, cannotSay: await unsaid(path, selection, point, target, io) };
 }
 
 /** What would be missing afterwards, where keys have to be said in commands; details that no application reads are not. */
 async function unsaid(
   path: string,
-  { selection }: RestoreRequest,
+  selection: KeySelection,
   point: RestorePoint,
   target: TargetFacts | undefined,
   io: StepIO,

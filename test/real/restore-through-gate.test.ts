@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { RestoreResult } from '../../workflows/restore-to-point.ts';
 import type { Progress } from '../../workflows/run-story.ts';
@@ -5,6 +7,7 @@ import { dataDigest, debugAllowed } from '../support/data-digest.ts';
 import { connectTo, fillEveryType } from '../support/dataset.ts';
 import { type S3Deployment, startOnS3 } from '../support/s3-deployment.ts';
 import { type RedisServer, startRedis } from '../support/servers.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 describe('a restore by which something that is live may go', () => {
   let orders: RedisServer;
@@ -108,6 +111,21 @@ describe('a restore by which something that is live may go', () => {
     expect(JSON.parse(stdout)).toMatchObject({ plan: { way: 'slices', destructive: true, refusals: [] } });
     expect(code).toBe(0);
     expect(await dataDigest(orders)).toBe(before);
+  });
+
+  it('takes only the keys that a file names: --key-file', async () => {
+    const live = await connectTo(orders);
+    await live.flushall();
+    await using folder = await temporaryFolder('key-file');
+    const keyFile = join(folder.path, 'keys.txt');
+    await writeFile(keyFile, 'counter\nleaderboard\nnot-in-the-backup\n');
+    const { stdout, code } = await on.deployment.cli(
+      ...['restore', 'orders', '--to', backupId, '--into', 'live', '--key-file', keyFile, '--json'],
+    );
+    expect(JSON.parse(stdout)).toMatchObject({ verified: true, keys: { restored: 2 } });
+    expect(code).toBe(0);
+    expect((await live.keys('*')).sort()).toEqual(['counter', 'leaderboard']);
+    live.disconnect();
   });
 
   it('goes without Temporal, confirmed by --yes: the same keys, compared', async () => {
