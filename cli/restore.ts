@@ -89,9 +89,10 @@ export function sentenceOfRestore({
   report,
 }: RestoreResult): string {
   const { restored, kept, replaced, expired } = keys;
+  const provenOrNot = verified ? 'a backup that was proven by loading it' : 'a backup that was NEVER proven';
   return [
     `restored ${to} into ${into}: ${restored} keys put back, ${replaced} replaced, ${kept} live ones kept, ${expired} had expired`,
-    verified ? '  compared with the backup: equal' : '  NOT compared with the backup',
+    path || url ? `  from ${provenOrNot}` : `  compared with the backup: ${verified ? 'equal' : 'NOT compared'}`,
     ...(path ? [`  files: ${path}`] : []),
     ...(url ? [`  server: ${url}, until ${until}`] : []),
     ...(passwordFile ? [`  its password is in ${passwordFile}`] : []),
