@@ -9,20 +9,20 @@ const MIB = 1024 * 1024;
 
 test('an upload takes under 256 MiB above idle, and no more for a file that is three times as large', async () => {
   await using folder = await temporaryFolder('upload-memory');
-  const grown = [];
+  const grown: number[] = [];
   for (const sizeBytes of [256 * MIB, 768 * MIB]) {
     const path = join(folder.path, `${sizeBytes}`);
     await writeFile(path, '');
     await truncate(path, sizeBytes);
-    grown.push(memoryOfUpload(path, sizeBytes));
+    const most = Math.min(256 * MIB, (grown[0] ?? Number.POSITIVE_INFINITY) + 64 * MIB);
+    // When the collector runs is luck; memory that an upload needs, or that grows with the file, is there every time.
+    let least = Number.POSITIVE_INFINITY;
+    for (let looks = 0; looks < 5 && least >= most; looks += 1) {
+      least = Math.min(least, memoryOfUpload(path, sizeBytes));
+    }
+    expect(least).toBeLessThan(most);
+    grown.push(least);
   }
-  for (const bytes of grown) expect(bytes).toBeLessThan(256 * MIB);
-  // When the collector runs is luck; memory that grows with the file is there every time.
-  const larger = join(folder.path, `${768 * MIB}`);
-  for (let again = 0; again < 2 && grown[1]! >= grown[0]! + 64 * MIB; again += 1) {
-    grown[1] = Math.min(grown[1]!, memoryOfUpload(larger, 768 * MIB));
-  }
-  expect(grown[1]).toBeLessThan(grown[0]! + 64 * MIB);
 });
 
 /** Most memory that an upload adds to a process that has stored something before, in bytes. */
