@@ -2,6 +2,7 @@ import { fstat, read } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { RewindError } from '../errors/rewind-error.ts';
+import { openStream } from '../rdb/stream-source.ts';
 
 /** An append-only file: by name, by a descriptor that stays the caller's, or as a stream of chunks. */
 export type AofSource = { readonly path: string } | { readonly fd: number } | AsyncIterable<Uint8Array>;
@@ -41,27 +42,6 @@ export async function openAof(source: AofSource, from = 0, to = Number.POSITIVE_
     await handle?.close();
     return failed(cause);
   }
-}
-
-function openStream(stream: AsyncIterable<Uint8Array>): OpenAof {
-  const chunks = stream[Symbol.asyncIterator]();
-  let chunk: Uint8Array = new Uint8Array(0);
-  return {
-    read: async (room) => {
-      while (chunk.length === 0) {
-        const next = await chunks.next();
-        if (next.done) return 0;
-        chunk = next.value;
-      }
-      const taken = Math.min(chunk.length, room.length);
-      room.set(chunk.subarray(0, taken));
-      chunk = chunk.subarray(taken);
-      return taken;
-    },
-    close: async () => {
-      await chunks.return?.();
-    },
-  };
 }
 
 function failed(cause: unknown): never {

@@ -1,10 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto';
 import * as z from 'zod';
 import { RewindError } from '../errors/rewind-error.ts';
+import { checkDocument, type DocumentKind, invalidDocument, parseDocument } from '../repository/document.ts';
 import type { Repository } from '../repository/repository.ts';
 
 /** Raised only by a change that an older reader must not ignore. */
 const FORMAT_VERSION = 1;
+const kind: DocumentKind = { code: 'FENCE_RECORD_INVALID' };
 
 /** Records are read back from a place that others may write to: everything in them is bounded. */
 const RECORD_BYTES = 16 * 1024 * 1024;
@@ -153,7 +155,7 @@ async function readFence(
   const directory = fenceDirectory(instance, fenceId);
   const read = async <T extends { instance: string; fenceId: string }>(file: string, schema: z.ZodType<T>) => {
     const key = `${directory}${file}`;
-    const document = decode(schema, await repository.readSmall(key, RECORD_BYTES), key);
+    const document = parseDocument(kind, schema, await repository.readSmall(key, RECORD_BYTES), key);
     if (document.instance !== instance || document.fenceId !== fenceId) throw invalid(key, 'it is of another fence');
     return document;
   };
@@ -197,29 +199,10 @@ async function put<T>(
 }
 
 function encode<T>(schema: z.ZodType<T>, document: T, key: string): Buffer {
-  const bytes = Buffer.from(`${JSON.stringify(check(schema, document, key), null, 2)}\n`);
+  const bytes = Buffer.from(`${JSON.stringify(checkDocument(kind, schema, document, key), null, 2)}\n`);
   if (bytes.length > RECORD_BYTES) throw invalid(key, `it has ${bytes.length} bytes`);
   return bytes;
 }
 
-function decode<T>(schema: z.ZodType<T>, bytes: Buffer, key: string): T {
-  let document: unknown;
-  try {
-    document = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-  } catch {
-    throw invalid(key, 'it is no JSON');
-  }
-  return check(schema, document, key);
-}
-
-function check<T>(schema: z.ZodType<T>, document: unknown, key: string): T {
-  const parsed = schema.safeParse(document);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw invalid(key, `${issue?.path.map(String).join('.').slice(0, 200) || 'it'}: ${issue?.code ?? 'invalid'}`);
-}
-
 /** Never quotes what it read: there are hashes of passwords in it. */
-function invalid(key: string, what: string): RewindError {
-  return new RewindError('FENCE_RECORD_INVALID', `${key} cannot be read: ${what}.`);
-}
+const invalid = (key: string, what: string): RewindError => invalidDocument(kind, key, what);

@@ -2,6 +2,7 @@ import { fstat, read, readSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { RewindError } from '../errors/rewind-error.ts';
+import { openStream } from './stream-source.ts';
 
 /** A dump's bytes: a file by name, a file by a descriptor that stays the caller's, or a stream of chunks. */
 export type RdbSource = RdbFile | AsyncIterable<Uint8Array>;
@@ -59,27 +60,6 @@ async function openFile(file: RdbFile, blocking: boolean): Promise<OpenSource> {
     await handle?.close();
     throw readFailed(cause);
   }
-}
-
-function openStream(stream: AsyncIterable<Uint8Array>): OpenSource {
-  const chunks = stream[Symbol.asyncIterator]();
-  let chunk: Uint8Array = new Uint8Array(0);
-  return {
-    read: async (room) => {
-      while (chunk.length === 0) {
-        const next = await chunks.next();
-        if (next.done) return 0;
-        chunk = next.value;
-      }
-      const taken = Math.min(chunk.length, room.length);
-      room.set(chunk.subarray(0, taken));
-      chunk = chunk.subarray(taken);
-      return taken;
-    },
-    close: async () => {
-      await chunks.return?.();
-    },
-  };
 }
 
 function readFailed(cause: unknown): RewindError {

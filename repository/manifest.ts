@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { RewindError } from '../errors/rewind-error.ts';
+import { checkDocument, type DocumentKind, invalidDocument, parseDocument } from './document.ts';
 import { type BackupName, tiers, timeOfBackupId } from './layout.ts';
 
 /** Raised only by a change that an older reader must not ignore. */
@@ -106,43 +106,24 @@ export const laterProofSchema = z.object({
 });
 export type LaterProof = z.output<typeof laterProofSchema>;
 
+const kind: DocumentKind = { code: 'MANIFEST_INVALID', newestVersion: FORMAT_VERSION };
+
 /** As it is stored: JSON for people, too. @throws MANIFEST_INVALID for what no reader would take */
 export function encodeDocument<T>(schema: z.ZodType<T>, document: T): Buffer {
-  const bytes = Buffer.from(`${JSON.stringify(check(schema, document, 'to be written'), null, 2)}\n`);
-  if (bytes.length > MANIFEST_BYTES) throw invalid('to be written', `it has ${bytes.length} bytes`);
+  const bytes = Buffer.from(`${JSON.stringify(checkDocument(kind, schema, document, 'to be written'), null, 2)}\n`);
+  if (bytes.length > MANIFEST_BYTES) throw invalidDocument(kind, 'to be written', `it has ${bytes.length} bytes`);
   return bytes;
 }
 
 /** @throws MANIFEST_INVALID, saying what is wrong with it but not quoting it */
 export function decodeDocument<T>(schema: z.ZodType<T>, bytes: Buffer, key: string): T {
-  let document: unknown;
-  try {
-    document = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-  } catch {
-    throw invalid(key, 'it is no JSON');
-  }
-  const version = (document as { formatVersion?: unknown } | null)?.formatVersion;
-  if (typeof version === 'number' && version > FORMAT_VERSION) {
-    throw invalid(key, `its format version ${version} is newer than ${FORMAT_VERSION}, the newest that is known here`);
-  }
-  return check(schema, document, key);
+  return parseDocument(kind, schema, bytes, key);
 }
 
 /** @throws MANIFEST_INVALID when a manifest speaks of another backup than its place says */
 export function assertManifestOf(name: BackupName, manifest: Manifest, key: string): void {
   const { instance, tier, backupId } = manifest;
   if (instance !== name.instance || tier !== name.tier || backupId !== name.backupId) {
-    throw invalid(key, 'it is the manifest of another backup');
+    throw invalidDocument(kind, key, 'it is the manifest of another backup');
   }
-}
-
-function check<T>(schema: z.ZodType<T>, document: unknown, key: string): T {
-  const parsed = schema.safeParse(document);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw invalid(key, `${issue?.path.map(String).join('.').slice(0, 200) || 'it'}: ${issue?.code ?? 'invalid'}`);
-}
-
-function invalid(key: string, what: string): RewindError {
-  return new RewindError('MANIFEST_INVALID', `${key} cannot be read: ${what}.`);
 }

@@ -1,11 +1,4 @@
-import {
-  ApplicationFailure,
-  CancellationScope,
-  isCancellation,
-  proxyActivities,
-  uuid4,
-  workflowInfo,
-} from '@temporalio/workflow';
+import { CancellationScope, isCancellation, proxyActivities, uuid4, workflowInfo } from '@temporalio/workflow';
 import type { FenceActivities, FenceSubject, FenceWatched } from '../activities/fence.ts';
 import type { FenceReport } from '../fence/fence-writes.ts';
 import type { UnfenceReport } from '../fence/unfence-writes.ts';
@@ -108,9 +101,4 @@ const NO_SUCH_FENCE = 'FENCE_UNKNOWN';
 function ifThereWasNone(error: unknown): undefined {
   if (failureCode(error) !== NO_SUCH_FENCE) throw error;
   return undefined;
-}
-
-/** True of the end of a run that somebody decided: the fence is undone, and there is nothing to park for. */
-export function wasDecided(error: unknown): boolean {
-  return error instanceof ApplicationFailure && /^(GATE_REJECTED|GATE_TIMED_OUT|ABORTED)$/.test(error.type ?? '');
 }

@@ -135,4 +135,3 @@ export const incidentReportSchema = z.object({
 });
 
 export type IncidentReport = z.output<typeof incidentReportSchema>;
-export type IncidentKind = IncidentReport['kind'];

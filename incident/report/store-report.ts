@@ -1,9 +1,12 @@
 import { RewindError } from '../../errors/rewind-error.ts';
+import { checkDocument, type DocumentKind, invalidDocument, parseDocument } from '../../repository/document.ts';
 import { newBackupId, timeOfBackupId } from '../../repository/layout.ts';
 import { mapBounded } from '../../repository/map-bounded.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { type IncidentReport, incidentReportSchema, REPORT_BYTES, REPORT_FORMAT } from './incident-report.ts';
 import { renderMarkdown } from './markdown.ts';
+
+const kind: DocumentKind = { code: 'INCIDENT_REPORT_INVALID', newestVersion: REPORT_FORMAT };
 
 /** `incidents/<instance>/`, or of all instances. */
 export const incidentsDirectory = (instance?: string): string =>
@@ -39,9 +42,9 @@ export async function storeReport(repository: Repository, report: IncidentReport
     markdown: `${place}${fileName(report.revision, 'md')}`,
     report: `${place}${fileName(report.revision, 'json')}`,
   };
-  const checked = check(report, names.report);
+  const checked = checkDocument(kind, incidentReportSchema, report, names.report);
   const json = Buffer.from(`${JSON.stringify(checked, null, 2)}\n`);
-  if (json.length > REPORT_BYTES) throw invalid(names.report, `it has ${json.length} bytes`);
+  if (json.length > REPORT_BYTES) throw invalidDocument(kind, names.report, `it has ${json.length} bytes`);
   await repository.putSmall(names.markdown, Buffer.from(renderMarkdown(checked)));
   await repository.putSmall(names.report, json);
   return names;
@@ -49,20 +52,10 @@ export async function storeReport(repository: Repository, report: IncidentReport
 
 /** @throws OBJECT_MISSING, INCIDENT_REPORT_INVALID */
 export async function readReport(repository: Repository, key: string): Promise<IncidentReport> {
-  const bytes = await repository.readSmall(key, REPORT_BYTES);
-  let document: unknown;
-  try {
-    document = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-  } catch {
-    throw invalid(key, 'it is no JSON');
-  }
-  const version = (document as { formatVersion?: unknown } | null)?.formatVersion;
-  if (typeof version === 'number' && version > REPORT_FORMAT) {
-    throw invalid(key, `its format version ${version} is newer than ${REPORT_FORMAT}, the newest that is known here`);
-  }
-  const report = check(document, key);
+  const report = parseDocument(kind, incidentReportSchema, await repository.readSmall(key, REPORT_BYTES), key);
   const [, instance, id] = key.split('/');
-  if (report.instance !== instance || report.id !== id) throw invalid(key, 'it is the report of another incident');
+  if (report.instance !== instance || report.id !== id)
+    throw invalidDocument(kind, key, 'it is the report of another incident');
   return report;
 }
 
@@ -121,14 +114,3 @@ const unreadable = new Set<string>(['INCIDENT_REPORT_INVALID', 'OBJECT_TOO_LARGE
 
 const fileName = (revision: number, kind: 'json' | 'md'): string =>
   `report${revision === 1 ? '' : `-${revision}`}.${kind}`;
-
-function check(document: unknown, key: string): IncidentReport {
-  const parsed = incidentReportSchema.safeParse(document);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw invalid(key, `${issue?.path.map(String).join('.').slice(0, 200) || 'it'}: ${issue?.code ?? 'invalid'}`);
-}
-
-function invalid(key: string, what: string): RewindError {
-  return new RewindError('INCIDENT_REPORT_INVALID', `${key} cannot be read: ${what}.`);
-}
