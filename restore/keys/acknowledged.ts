@@ -93,7 +93,7 @@ export class Acknowledged {
     for (const held of this.#held.splice(0)) this.#figures = addTally(this.#figures, held.tally, held.db, 0);
     this.#figures = { ...this.#figures, bytes: dumpBytes };
     this.#offset = dumpBytes;
-    await this.#announcing;
+    while (this.#announcing !== undefined) await this.#announcing;
     await this.#announce(dumpBytes);
     return this.#figures;
   }
@@ -112,6 +112,12 @@ export class Acknowledged {
   /** Says where it is, between two announcements. */
   async tell(): Promise<void> {
     await this.#announce(this.#announcedUpTo);
+  }
+
+  /** The same when no answer is expected any more: an announcement that is under way was made before the last of them. */
+  async tellLast(): Promise<void> {
+    while (this.#announcing !== undefined) await this.#announcing;
+    await this.tell();
   }
 
   /** One at a time: the file must never say less than what was announced before. */

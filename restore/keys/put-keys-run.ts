@@ -475,7 +475,7 @@ export class PutKeysRun {
     while ((!pipeline.idle || this.#judging > 0) && pipeline.failure === undefined && performance.now() < until) {
       await sleep(5);
     }
-    await acknowledged.tell().catch(() => {});
+    await acknowledged.tellLast().catch(() => {});
   }
 
   #tell(): void {
