@@ -1,4 +1,5 @@
 import { aofErrors } from './aof.ts';
+import { archiveErrors } from './archive.ts';
 import { backupErrors } from './backup.ts';
 import { configErrors } from './config.ts';
 import { corruptionErrors } from './corruption.ts';
@@ -23,6 +24,7 @@ const all = {
   ...redisErrors,
   ...rdbErrors,
   ...aofErrors,
+  ...archiveErrors,
   ...corruptionErrors,
   ...repositoryErrors,
   ...sandboxErrors,

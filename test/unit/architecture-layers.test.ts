@@ -16,6 +16,7 @@ const layers = [
   ['fence', 'host'],
   ['sandbox'],
   ['backup'],
+  ['archive'],
   ['restore'],
   ['incident'],
   ['check'],
