@@ -32,3 +32,19 @@ export const moduleOpcode = { eof: 0, sint: 1, uint: 2, float: 3, double: 4, str
 export const firstVersionWithChecksum = 5;
 /** The first version of REDIS that may have metadata before a key. */
 export const firstVersionWithKeyMeta = 13;
+
+/** The first version that has an opcode; before, a server takes it for a type that it does not know. */
+const since: Readonly<Record<number, number>> = {
+  [opcode.slotInfo]: 11,
+  [opcode.function2]: 10,
+  [opcode.moduleAux]: 9,
+  [opcode.idle]: 9,
+  [opcode.freq]: 9,
+  [opcode.aux]: 7,
+  [opcode.resizeDb]: 7,
+};
+
+/** False for an opcode that dumps of this version do not have yet. */
+export function hasOpcode(version: number, code: number): boolean {
+  return version >= (since[code] ?? 0);
+}

@@ -3,7 +3,7 @@ import { CollectedString } from './collected-string.ts';
 import type { Cursor } from './cursor.ts';
 import { RdbEntry } from './entry.ts';
 import { headerBytes, newestVersion, parseHeader, type RdbMagic } from './magic.ts';
-import { firstVersionWithKeyMeta, moduleOpcode, opcode } from './opcodes.ts';
+import { firstVersionWithKeyMeta, hasOpcode, moduleOpcode, opcode } from './opcodes.ts';
 import { KeyMeta, ModuleAux, type PassedOver, SlotImport } from './passed-over.ts';
 import { type PieceTarget, StringReader } from './string-reader.ts';
 import { isDecoded, type RdbTypeInfo, typesOf, unknownTypeName } from './types.ts';
@@ -29,6 +29,12 @@ export type RecordPhase =
   | 'function'
   | 'passed-over'
   | 'end';
+
+/**
+ * Between a key's expiry and its type no server writes what belongs to no key. Who copied such a record would copy that
+ * too: a function library a second time, for one.
+ */
+const mayStandInRecord = (code: number): boolean => !(code >= opcode.slotInfo && code <= opcode.eof);
 
 /** Reads a dump's records from its header to its end mark and tells a visitor. May be interrupted at any byte. */
 export class RdbRecords {
@@ -127,7 +133,7 @@ export class RdbRecords {
   beginAt(magic: RdbMagic, version: number, db: number): void {
     this.magic = magic;
     this.version = version;
-    for (const [code, info] of typesOf(magic)) this.#types[code] = info;
+    for (const [code, info] of typesOf(magic, version)) this.#types[code] = info;
     this.#readers = valueReaders(magic, this.#strings, this.#module);
     this.#entry.db = db;
     this.#phase = 'record';
@@ -163,6 +169,7 @@ export class RdbRecords {
           break;
         case opcode.ramLru:
           c.length();
+          this.#visitor.enterpriseOnly?.(at);
           break;
         case opcode.freq:
           entry.frequency = c.u8();
@@ -179,6 +186,10 @@ export class RdbRecords {
 
   /** An opcode that belongs to no key. */
   #opcode(c: Cursor, code: number, at: number): void {
+    if (!hasOpcode(this.version, code)) throw this.#unknown(code, at);
+    if (this.#recordStart >= 0 && !mayStandInRecord(code)) {
+      throw c.corrupt('an expiry or an idle time is followed by no key', at);
+    }
     switch (code) {
       case opcode.selectDb:
         this.#entry.db = c.length();
@@ -195,6 +206,7 @@ export class RdbRecords {
       case opcode.slotNumber:
         c.length();
         c.commit();
+        this.#visitor.enterpriseOnly?.(at);
         return;
       case opcode.slotInfo:
         c.length();
@@ -239,8 +251,12 @@ export class RdbRecords {
       this.#passOver(this.#keyMeta);
       return;
     }
+    throw this.#unknown(code, at);
+  }
+
+  #unknown(code: number, at: number): RewindError {
     const name = unknownTypeName(this.magic, code);
-    throw new RewindError(
+    return new RewindError(
       'RDB_TYPE_UNKNOWN',
       `byte ${at} of the dump begins a record of type ${code} (${name}), whose length this reader cannot know`,
       { details: { offset: at, typeCode: code, name } },

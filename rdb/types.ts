@@ -9,6 +9,8 @@ export type DecodedType = 'string' | 'list' | 'set' | 'zset' | 'hash' | 'stream'
 /** How a value stands in the dump: rdb.h's names without RDB_TYPE_. */
 export interface RdbTypeInfo {
   readonly code: number;
+  /** The first version of the format that has it: no server takes it before, and no older one wrote it. Default 1. */
+  readonly since?: number;
   readonly name: string;
   readonly type: RdbType;
 }
@@ -19,31 +21,31 @@ const shared: readonly RdbTypeInfo[] = [
   { code: 2, name: 'SET', type: 'set' },
   { code: 3, name: 'ZSET', type: 'zset' },
   { code: 4, name: 'HASH', type: 'hash' },
-  { code: 5, name: 'ZSET_2', type: 'zset' },
-  { code: 7, name: 'MODULE_2', type: 'module' },
+  { code: 5, since: 8, name: 'ZSET_2', type: 'zset' },
+  { code: 7, since: 8, name: 'MODULE_2', type: 'module' },
   { code: 9, name: 'HASH_ZIPMAP', type: 'hash' },
   { code: 10, name: 'LIST_ZIPLIST', type: 'list' },
   { code: 11, name: 'SET_INTSET', type: 'set' },
   { code: 12, name: 'ZSET_ZIPLIST', type: 'zset' },
   { code: 13, name: 'HASH_ZIPLIST', type: 'hash' },
-  { code: 14, name: 'LIST_QUICKLIST', type: 'list' },
-  { code: 15, name: 'STREAM_LISTPACKS', type: 'stream' },
-  { code: 16, name: 'HASH_LISTPACK', type: 'hash' },
-  { code: 17, name: 'ZSET_LISTPACK', type: 'zset' },
-  { code: 18, name: 'LIST_QUICKLIST_2', type: 'list' },
-  { code: 19, name: 'STREAM_LISTPACKS_2', type: 'stream' },
-  { code: 20, name: 'SET_LISTPACK', type: 'set' },
-  { code: 21, name: 'STREAM_LISTPACKS_3', type: 'stream' },
+  { code: 14, since: 7, name: 'LIST_QUICKLIST', type: 'list' },
+  { code: 15, since: 9, name: 'STREAM_LISTPACKS', type: 'stream' },
+  { code: 16, since: 10, name: 'HASH_LISTPACK', type: 'hash' },
+  { code: 17, since: 10, name: 'ZSET_LISTPACK', type: 'zset' },
+  { code: 18, since: 10, name: 'LIST_QUICKLIST_2', type: 'list' },
+  { code: 19, since: 10, name: 'STREAM_LISTPACKS_2', type: 'stream' },
+  { code: 20, since: 11, name: 'SET_LISTPACK', type: 'set' },
+  { code: 21, since: 11, name: 'STREAM_LISTPACKS_3', type: 'stream' },
 ];
 
 const redisOnly: readonly RdbTypeInfo[] = [
-  { code: 22, name: 'HASH_METADATA_PRE_GA', type: 'hash' },
-  { code: 23, name: 'HASH_LISTPACK_EX_PRE_GA', type: 'hash' },
-  { code: 24, name: 'HASH_METADATA', type: 'hash' },
-  { code: 25, name: 'HASH_LISTPACK_EX', type: 'hash' },
-  { code: 26, name: 'STREAM_LISTPACKS_4', type: 'stream' },
-  { code: 27, name: 'STREAM_LISTPACKS_5', type: 'stream' },
-  { code: 28, name: 'ARRAY', type: 'array' },
+  { code: 22, since: 12, name: 'HASH_METADATA_PRE_GA', type: 'hash' },
+  { code: 23, since: 12, name: 'HASH_LISTPACK_EX_PRE_GA', type: 'hash' },
+  { code: 24, since: 12, name: 'HASH_METADATA', type: 'hash' },
+  { code: 25, since: 12, name: 'HASH_LISTPACK_EX', type: 'hash' },
+  { code: 26, since: 13, name: 'STREAM_LISTPACKS_4', type: 'stream' },
+  { code: 27, since: 13, name: 'STREAM_LISTPACKS_5', type: 'stream' },
+  { code: 28, since: 13, name: 'ARRAY', type: 'array' },
 ];
 
 const valkeyOnly: readonly RdbTypeInfo[] = [{ code: 22, name: 'HASH_2', type: 'hash' }];
@@ -63,10 +65,10 @@ const unreadable: Readonly<Record<RdbMagic, Readonly<Record<number, string>>>> =
   VALKEY: { 6: 'MODULE_PRE_GA', 23: 'PATH_HASH', 242: 'opcode UPDATE', 246: 'opcode FUNCTION_PRE_GA' },
 };
 
-/** The types that a dump of this family may hold, by their code. */
-export function typesOf(magic: RdbMagic): ReadonlyMap<number, RdbTypeInfo> {
+/** The types that a dump of this family and version may hold, by their code; without a version all. */
+export function typesOf(magic: RdbMagic, version = Number.POSITIVE_INFINITY): ReadonlyMap<number, RdbTypeInfo> {
   const all = [...shared, ...(magic === 'REDIS' ? redisOnly : valkeyOnly)];
-  return new Map(all.map((info) => [info.code, info]));
+  return new Map(all.filter(({ since = 1 }) => since <= version).map((info) => [info.code, info]));
 }
 
 export function isDecoded(type: RdbType): type is DecodedType {
@@ -75,5 +77,6 @@ export function isDecoded(type: RdbType): type is DecodedType {
 
 /** A name for a type byte that is none of `typesOf`, for errors. */
 export function unknownTypeName(magic: RdbMagic, code: number): string {
-  return unreadable[magic][code] ?? 'unknown';
+  const later = typesOf(magic).get(code);
+  return unreadable[magic][code] ?? (later === undefined ? 'unknown' : `${later.name} of a later version`);
 }

@@ -15,6 +15,8 @@ export interface RdbVisitor {
   functionEnd?(): void;
   /** Data of a module that belongs to no key, by the name of the module's type. */
   moduleAux?(name: string): void;
+  /** At this offset stands an opcode of Redis Enterprise and Redis Cloud: no redis-server reads a dump that has one. */
+  enterpriseOnly?(offset: number): void;
   /** A key; whoever wants its value decoded answers with a sink. Only where `isDecoded(entry.type)`: else answer null. */
   key?(entry: RdbEntry): ValueSink | null;
   /** Its value is read: `entry.end` is known, the key's bytes are gone. */

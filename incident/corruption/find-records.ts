@@ -84,6 +84,9 @@ async function longRecordsBegin(search: Search, offset: number, signal: AbortSig
     { offset, db: 0 },
     search.to,
     () => ({
+      enterpriseOnly: () => {
+        throw new RewindError('RDB_CORRUPT', 'an opcode that no redis-server writes');
+      },
       keyEnd: () => {
         if (++records >= enoughRecords) throw new Enough('RDB_CORRUPT', 'enough was read');
       },

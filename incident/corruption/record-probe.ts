@@ -1,7 +1,7 @@
 import { RewindError } from '../../errors/rewind-error.ts';
 import { CollectedString } from '../../rdb/collected-string.ts';
 import { Cursor, needMore } from '../../rdb/cursor.ts';
-import { firstVersionWithChecksum, opcode } from '../../rdb/opcodes.ts';
+import { firstVersionWithChecksum, hasOpcode, opcode } from '../../rdb/opcodes.ts';
 import { StringReader } from '../../rdb/string-reader.ts';
 import { isDecoded, type RdbTypeInfo, typesOf } from '../../rdb/types.ts';
 import { valueReaders } from '../../rdb/value-readers.ts';
@@ -70,13 +70,14 @@ export class RecordProbe {
   constructor(form: RdbForm, textKeys: boolean) {
     this.#form = form;
     this.#textKeys = textKeys;
-    for (const [code, info] of typesOf(form.magic)) {
+    for (const [code, info] of typesOf(form.magic, form.version)) {
       this.#types[code] = info;
       this.#begins[code] = 1;
     }
     const { expireTimeMs, expireTime, idle, freq, selectDb, resizeDb, function2, eof } = opcode;
-    for (const code of [expireTimeMs, expireTime, idle, freq, selectDb, resizeDb, function2, eof])
-      this.#begins[code] = 1;
+    for (const code of [expireTimeMs, expireTime, idle, freq, selectDb, resizeDb, function2, eof]) {
+      if (hasOpcode(form.version, code)) this.#begins[code] = 1;
+    }
     this.#renew(true);
   }
 
@@ -132,7 +133,7 @@ export class RecordProbe {
       for (;;) {
         const code = c.u8();
         if (this.#passOpcode(c, code)) continue;
-        const reader = this.#readers[code];
+        const reader = this.#types[code] === undefined ? undefined : this.#readers[code];
         if (reader === undefined) return undefined;
         this.#strings.read(c, null);
         reader.begin(null);
@@ -148,6 +149,7 @@ export class RecordProbe {
 
   /** What stands before a key or between keys; throws or answers false where the code is none of these. */
   #passOpcode(c: Cursor, code: number): boolean {
+    if (!hasOpcode(this.#form.version, code)) return false;
     switch (code) {
       case opcode.expireTimeMs:
         if (!plausibleExpiry(c.i64le())) throw c.corrupt('no expiry');

@@ -107,6 +107,10 @@ export class RunCollector {
         };
       },
       moduleAux: (name) => this.moduleAux.add(name),
+      // In what a redis-server has written it is a byte of something else; copied, it would end the server that loads it.
+      enterpriseOnly: (offset) => {
+        throw damaged('an opcode that no redis-server writes or reads', offset);
+      },
       key: (entry) => {
         const odd = this.#isOdd(entry);
         this.#headed = undefined;

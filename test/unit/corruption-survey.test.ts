@@ -67,6 +67,32 @@ describe('a damaged dump', () => {
     expect(digests.has('0 hash:0:30')).toBe(false);
   });
 
+  test('an opcode that only Redis Enterprise writes is not carried on: it would end the server that loads it', async () => {
+    // 107 is also a `k`: the first byte of a key whose type and length are missing.
+    const file = new RdbFile(10).selectDb(0).resizeDb(40, 0);
+    for (let i = 0; i < 20; i++) file.key(0, `text:${i}`, text('a value'));
+    file.raw([107, 0x41, 0x20]);
+    for (let i = 20; i < 40; i++) file.key(0, `text:${i}`, text('a value'));
+    await writeFile(path, file.end('disabled'));
+    const out = join(folder.path, 'out.rdb');
+    expect(await salvageRdb(path, out, {}, quietIO)).toMatchObject({ keysBefore: 19, keysAfter: 20 });
+    expect((await readFile(out)).includes(107)).toBe(false);
+  });
+
+  test.each([
+    ['a type', 10, [20]],
+    ['an opcode', 9, [245]],
+  ])('%s that its version does not have yet is damage', async (_name, version, code) => {
+    const file = new RdbFile(version).selectDb(0);
+    for (let i = 0; i < 20; i++) file.key(0, `text:${i}`, text('a value'));
+    file.raw(code, text('set'), text(listpack(['a', 'b'])));
+    for (let i = 20; i < 40; i++) file.key(0, `text:${i}`, text('a value'));
+    await writeFile(path, file.end('disabled'));
+    const out = join(folder.path, 'out.rdb');
+    expect(await salvageRdb(path, out, {}, quietIO)).toMatchObject({ keysBefore: 19, keysAfter: 20 });
+    expect([...(await digestsOf(out)).keys()]).not.toContain('0 set');
+  });
+
   test('keys behind a lost SELECTDB are told to be in a database that was guessed', async () => {
     const { bytes, starts } = dumpOf(60);
     bytes.fill(0xee, starts[58]! + 3, starts[61]!);

@@ -131,6 +131,9 @@ describe('a type that is not known', () => {
     ['VALKEY', 81, 23, 'PATH_HASH'],
     ['VALKEY', 80, 24, 'unknown'],
     ['REDIS', 12, 243, 'unknown'],
+    ['REDIS', 10, 20, 'SET_LISTPACK of a later version'],
+    ['REDIS', 11, 24, 'HASH_METADATA of a later version'],
+    ['REDIS', 9, 245, 'unknown'],
   ] as const)(
     '%s %i type %i is named with its offset, and the whole checksum is looked at',
     async (magic, version, type, name) => {
@@ -164,6 +167,8 @@ const damaged: [string, Buffer][] = [
   ['a length that begins with no known byte', bytes([0, 1], 'k', [0x82])],
   ['a length beyond 2^53', bytes([0, 1], 'k', [0x81], Buffer.alloc(8, 0xff))],
   ['an unknown string encoding', bytes([0, 1], 'k', [0xc4])],
+  ['an expiry that no key follows', bytes([252], i64(4102444800000), [254, 1, 0, 1], 'k', [1], 'v')],
+  ['a function library between an expiry and its key', bytes([252], i64(4102444800000), [245, 1], 'f', [0, 1], 'k', [0])],
   [
     'a compressed string that claims more than can be made of it',
     bytes([0, 1], 'k', [0xc3], length(4), length(400), [0, 97, 0xe0, 0]),
