@@ -168,7 +168,10 @@ const damaged: [string, Buffer][] = [
   ['a length beyond 2^53', bytes([0, 1], 'k', [0x81], Buffer.alloc(8, 0xff))],
   ['an unknown string encoding', bytes([0, 1], 'k', [0xc4])],
   ['an expiry that no key follows', bytes([252], i64(4102444800000), [254, 1, 0, 1], 'k', [1], 'v')],
-  ['a function library between an expiry and its key', bytes([252], i64(4102444800000), [245, 1], 'f', [0, 1], 'k', [0])],
+  [
+    'a function library between an expiry and its key',
+    bytes([252], i64(4102444800000), [245, 1], 'f', [0, 1], 'k', [0]),
+  ],
   [
     'a compressed string that claims more than can be made of it',
     bytes([0, 1], 'k', [0xc3], length(4), length(400), [0, 97, 0xe0, 0]),
