@@ -1,6 +1,9 @@
 import { Context } from '@temporalio/activity';
+import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import type { InstanceContext } from '../backup/instance-context.ts';
 import { RewindError } from '../errors/rewind-error.ts';
+import { type AdoptedFence, adoptFence } from '../fence/adopt-fence.ts';
+import type { FenceRecord } from '../fence/fence-record.ts';
 import { type FenceReport, fenceWrites } from '../fence/fence-writes.ts';
 import { type UnfenceReport, unfenceWrites } from '../fence/unfence-writes.ts';
 import { watchFence } from '../fence/watch-fence.ts';
@@ -84,5 +87,38 @@ export function unfenceActivities(
   };
 }
 
+/** A fence that was left behind gets another owner, by whoever can ask Temporal whether the first one is gone. */
+export function adoptFenceActivities(
+  contextOf: (subject: Pick<FenceSubject, 'instance' | 'policyDigest'>) => Promise<InstanceContext>,
+  client: Client,
+) {
+  return {
+    adoptFence: ({ workflowId, runId, ...subject }: Omit<FenceSubject, 'fenceId'>): Promise<AdoptedFence> =>
+      runStep(async () => {
+        const { repository } = await contextOf(subject);
+        const owner = { workflowId, ...(runId ? { runId } : {}) };
+        return adoptFence(repository, subject.instance, owner, (of) => hasEnded(client, of));
+      }),
+  };
+}
+
+/**
+ * Whether the run that holds a fence is at its end for certain: it is closed, or another one has its id since. A run that
+ * this Temporal does not know may go on in another one.
+ */
+async function hasEnded(client: Client, { workflowId, runId }: FenceRecord['owner']): Promise<boolean> {
+  if (workflowId === undefined) return false;
+  try {
+    const { status, raw } = await client.workflow.getHandle(workflowId).describe();
+    const first = raw.workflowExecutionInfo?.firstRunId;
+    const isAnother = runId !== undefined && first !== undefined && first !== null && first !== '' && first !== runId;
+    return status.name !== 'RUNNING' || isAnother;
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return false;
+    throw error;
+  }
+}
+
+export type AdoptFenceActivities = ReturnType<typeof adoptFenceActivities>;
 export type FenceActivities = ReturnType<typeof fenceActivities>;
 export type UnfenceActivities = ReturnType<typeof unfenceActivities>;

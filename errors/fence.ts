@@ -8,7 +8,7 @@ export const fenceErrors = {
     retryable: false,
   },
   FENCE_ALREADY_OPEN: {
-    when: 'A fence was asked for while another one of the same instance was not undone.',
+    when: 'A fence was asked for while another one of the same instance was not undone, whose owner runs or may still run; one whose owner has ended is taken over.',
     safe: 'No user was changed. What is fenced stays fenced, and the rules from before it are kept in the repository.',
     next: 'End the run that parks here (rewind abort NAME --reason TEXT), then rewind unfence NAME, then start again.',
     retryable: false,

@@ -27,11 +27,13 @@ const of = {
   fenceId: z.string().regex(FENCE_ID),
 };
 
+/** `runId`: of its first run, which a reset keeps; another run under the same id does not hold this fence. */
+const owner = z.object({ workflowId: z.string().max(1_024).optional(), runId: z.string().max(64).optional() });
+
 /** What was there before the fence. Written before the first user is changed. */
 export const fenceRecordSchema = z.object({
   ...of,
-  /** `runId`: of its first run, which a reset keeps; another run under the same id does not hold this fence. */
-  owner: z.object({ workflowId: z.string().max(1_024).optional(), runId: z.string().max(64).optional() }),
+  owner,
   /** By the server's clock. */
   fencedAt: time,
   /** Of the server: another one means that it was restarted, and that users changed at runtime are as before. */
@@ -59,10 +61,14 @@ export type AddedUser = z.output<typeof addedSchema>;
 /** A restart of the server on which the fence was put in force again. */
 const runSchema = z.object({ ...of, runId, at: time });
 
+/** A run that took the fence over from one that is gone. */
+const ownerSchema = z.object({ ...of, owner, at: time });
+
 const endSchema = z.object({ ...of, at: time });
 
 /** A fence that was not undone, with all that is known of it. */
 export interface OpenFence {
+  /** Its `owner` is who holds the fence now. */
   readonly record: FenceRecord;
   /** In the order in which they were fenced. */
   readonly added: readonly AddedUser[];
@@ -102,6 +108,18 @@ export async function addRun(repository: Repository, fence: FenceRecord, runId: 
   const { instance, fenceId } = fence;
   const run = { formatVersion: FORMAT_VERSION, instance, fenceId, runId, at } as const;
   await put(repository, fence, `run-${randomBytes(8).toString('hex')}.json`, runSchema, run);
+}
+
+/** Somebody else holds it from now on. Twice is fine. */
+export async function addOwner(
+  repository: Repository,
+  fence: FenceRecord,
+  owner: FenceRecord['owner'],
+  at: string,
+): Promise<void> {
+  const { instance, fenceId } = fence;
+  const taken = { formatVersion: FORMAT_VERSION, instance, fenceId, owner, at } as const;
+  await put(repository, fence, `owner-${randomBytes(8).toString('hex')}.json`, ownerSchema, taken);
 }
 
 /** From now on nothing is fenced under this id. Twice is fine. */
@@ -161,8 +179,10 @@ async function readFence(
   };
   const filesOf = (kind: string) =>
     [...names].filter((file) => new RegExp(`^${kind}-[0-9a-f]{1,64}\\.json$`).test(file));
-  const [later, restarts] = [filesOf('added'), filesOf('run')];
-  if (later.length + restarts.length > ADDED) throw invalid(directory, `it holds more than ${ADDED} later users`);
+  const [later, restarts, taken] = [filesOf('added'), filesOf('run'), filesOf('owner')];
+  if (later.length + restarts.length + taken.length > ADDED) {
+    throw invalid(directory, `it holds more than ${ADDED} later users`);
+  }
   const record = await read('fence.json', fenceRecordSchema);
   // Who could name another user here could have it deleted.
   if (record.ownUser !== ownUserOf(instance, fenceId))
@@ -170,8 +190,10 @@ async function readFence(
   const added = await Promise.all(later.map((file) => read(file, addedSchema)));
   const runs = await Promise.all(restarts.map((file) => read(file, runSchema)));
   runs.sort((a, b) => (a.at < b.at ? -1 : 1));
+  const owners = await Promise.all(taken.map((file) => read(file, ownerSchema)));
+  owners.sort((a, b) => (a.at < b.at ? -1 : 1));
   return {
-    record,
+    record: { ...record, owner: owners.at(-1)?.owner ?? record.owner },
     added: added.sort((a, b) => (a.seenAt < b.seenAt ? -1 : 1)),
     runId: runs.at(-1)?.runId ?? record.runId,
     ending: names.has('ending.json'),

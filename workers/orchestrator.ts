@@ -7,7 +7,7 @@ import { compareActivities } from '../activities/compare.ts';
 import { corruptionActivities, corruptionChoicesActivity } from '../activities/corruption.ts';
 import { copiesActivities, crashDecisionActivities, crashedHostActivities } from '../activities/crash.ts';
 import { dumpActivities } from '../activities/dump.ts';
-import { fenceActivities, unfenceActivities } from '../activities/fence.ts';
+import { adoptFenceActivities, fenceActivities, unfenceActivities } from '../activities/fence.ts';
 import { evidenceActivities, reportActivities } from '../activities/incident.ts';
 import { ownerActivities } from '../activities/owner.ts';
 import { policyActivities } from '../activities/policy.ts';
@@ -46,6 +46,7 @@ export async function orchestratorWorker(settings: RoleSettings, client: Client)
       ...placeFilesActivities(contextOf),
       ...fenceActivities(contextOf),
       ...unfenceActivities(contextOf),
+      ...adoptFenceActivities(withoutLogin, client),
       ...evidenceActivities(contextOf),
       ...copiesActivities((subject) =>
         atUrl(subject).catch((error) => whereLoginIsMissing(error, withoutLogin(subject))),

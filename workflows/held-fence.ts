@@ -1,5 +1,5 @@
-import { CancellationScope, isCancellation, proxyActivities, uuid4, workflowInfo } from '@temporalio/workflow';
-import type { FenceActivities, FenceSubject, FenceWatched } from '../activities/fence.ts';
+import { CancellationScope, isCancellation, patched, proxyActivities, uuid4, workflowInfo } from '@temporalio/workflow';
+import type { AdoptFenceActivities, FenceActivities, FenceSubject, FenceWatched } from '../activities/fence.ts';
 import type { FenceReport } from '../fence/fence-writes.ts';
 import type { UnfenceReport } from '../fence/unfence-writes.ts';
 import type { InstancePolicy } from '../policy/instance-policy.ts';
@@ -31,31 +31,48 @@ export async function holdFence(policy: InstancePolicy, gates: Gates, story: Run
     retry: { ...patience.retry, initialInterval: Math.min(SOON_MS, policy.timeouts.retryMs) },
     taskQueue: policy.hostQueue,
   });
+  const { adoptFence } = proxyActivities<AdoptFenceActivities>({ ...patience, taskQueue: 'rewind' });
   const { workflowId, firstExecutionRunId } = workflowInfo();
-  const subject: FenceSubject = {
+  let subject: FenceSubject = {
     instance: policy.instance,
     policyDigest: policy.digest,
     fenceId: uuid4(),
     workflowId,
     runId: firstExecutionRunId,
   };
+  const fence = () => host.fenceWrites.executeWithOptions({ summary: 'nobody but us writes' }, [subject]);
+  const unfence = () => host.unfenceWrites.executeWithOptions({ summary: 'the rights from before' }, [subject]);
   const undo = () => {
     story.step('unfenceWrites');
-    return withPatience(
-      'unfenceWrites',
-      () => host.unfenceWrites.executeWithOptions({ summary: 'the rights from before' }, [subject]),
-      {
-        gates,
-        story,
-        passes: new Set([NO_SUCH_FENCE]),
-        alreadyDone: () => 'Writes are fenced still; rewind unfence undoes it by hand.',
-      },
-    );
+    return withPatience('unfenceWrites', unfence, {
+      gates,
+      story,
+      passes: new Set([NO_SUCH_FENCE]),
+      alreadyDone: () => 'Writes are fenced still; rewind unfence undoes it by hand.',
+    });
+  };
+  /** The fence of a run that is gone goes on as this run's; one that was being undone is undone to its end first. */
+  const takeOver = async () => {
+    const { fenceId: _own, ...asked } = subject;
+    const adopted = await adoptFence.executeWithOptions({ summary: 'a fence without an owner?' }, [asked]);
+    const { fenceId, from, fencedAt, ending } = adopted;
+    story.tell(`the fence of ${from.workflowId}, which has ended, stands since ${fencedAt}: it is taken over`);
+    const taken = { ...subject, fenceId };
+    if (ending) await host.unfenceWrites.executeWithOptions({ summary: 'begun by another run' }, [taken]);
+    else subject = taken;
   };
   story.step('fenceWrites');
   const report = await withPatience(
     'fenceWrites',
-    () => host.fenceWrites.executeWithOptions({ summary: 'nobody but us writes' }, [subject]),
+    async () => {
+      try {
+        return await fence();
+      } catch (error) {
+        if (failureCode(error) !== ALREADY_OPEN || !patched('take-over-abandoned-fence')) throw error;
+        await takeOver();
+        return fence();
+      }
+    },
     { gates, story, alreadyDone: () => 'Nothing is changed but, perhaps, the rights of some users.' },
   ).catch(async (error) => {
     // Cancelled or aborted half-way: whoever lost their rights to this fence has them back before the run ends.
@@ -63,7 +80,8 @@ export async function holdFence(policy: InstancePolicy, gates: Gates, story: Run
     throw error;
   });
   const names = report.users.map(({ name }) => name).join(', ');
-  story.tell(`writes are fenced since ${report.fencedAt}: ${report.users.length} users (${names})`);
+  const whom = names ? `${report.users.length} users (${names})` : 'everybody was fenced already';
+  story.tell(`writes are fenced since ${report.fencedAt}: ${whom}`);
 
   const watching = new CancellationScope();
   let watched: FenceWatched | undefined;
@@ -79,7 +97,7 @@ export async function holdFence(policy: InstancePolicy, gates: Gates, story: Run
     );
 
   let undone: Promise<UnfenceReport | undefined> | undefined;
-  const unfence = async () => {
+  const giveBack = async () => {
     const given = await undo();
     watching.cancel();
     await ended;
@@ -91,11 +109,12 @@ export async function holdFence(policy: InstancePolicy, gates: Gates, story: Run
     fenceId: subject.fenceId,
     report,
     watched: () => watched,
-    unfence: () => (undone ??= CancellationScope.nonCancellable(unfence)),
+    unfence: () => (undone ??= CancellationScope.nonCancellable(giveBack)),
   };
 }
 
 const NO_SUCH_FENCE = 'FENCE_UNKNOWN';
+const ALREADY_OPEN = 'FENCE_ALREADY_OPEN';
 
 /** A fence that was given up before it was on record has taken nothing from anybody. */
 function ifThereWasNone(error: unknown): undefined {
