@@ -18,6 +18,8 @@ const enoughAtTheEnd = 4;
 /** The first records of a run may be a value's bytes that lead into true ones by accident. */
 const readClosely = 2;
 const longestKey = 64 * 1024;
+const longestLibrary = 1024 * 1024;
+const longestHead = 256;
 /** Redis was not there before 2009, and nobody sets an expiry of five centuries. */
 const firstExpiryMs = Date.UTC(2009, 0);
 const lastExpiryMs = Date.UTC(2500, 0);
@@ -35,6 +37,12 @@ export function isText(bytes: Uint8Array, start: number, end: number): boolean {
     if (byte < 0x20 || byte >= 0x7f) return false;
   }
   return true;
+}
+
+/** What a server asks of the first line of a function library (functions.c). */
+export function isLibrary(bytes: Uint8Array, start: number, end: number): boolean {
+  const head = Buffer.from(bytes.subarray(start, Math.min(end, start + longestHead))).toString('latin1');
+  return /^#!\w+ name=\w+/.test(head);
 }
 
 /** False where a key would be too long to be looked at in one piece. Reads nothing. */
@@ -62,6 +70,7 @@ export class RecordProbe {
   readonly #cursor = new Cursor();
   readonly #check = new ValueCheck();
   readonly #key = new CollectedString(longestKey, () => new RewindError('RDB_STRING_TOO_LONG', 'too long for a key'));
+  readonly #library = new CollectedString(longestLibrary, () => new RewindError('RDB_STRING_TOO_LONG', 'no library'));
   #strings = new StringReader();
   #readers: (ValueReader | undefined)[] = [];
   readonly #begins = new Uint8Array(256);
@@ -165,14 +174,19 @@ export class RecordProbe {
         return true;
       case opcode.selectDb:
         if (c.length() > 65_536) throw c.corrupt('no database');
+        // Each database begins with its sizes.
+        if (hasOpcode(this.#form.version, opcode.resizeDb) && c.u8() !== opcode.resizeDb) throw c.corrupt('no sizes');
+        c.pos -= hasOpcode(this.#form.version, opcode.resizeDb) ? 1 : 0;
         return true;
       case opcode.resizeDb:
         c.length();
         c.length();
         return true;
-      case opcode.function2:
-        this.#strings.read(c, null);
-        return true;
+      case opcode.function2: {
+        this.#strings.read(c, this.#library);
+        const { bytes, start, end } = this.#library;
+        return isLibrary(bytes, start, end);
+      }
       case opcode.slotInfo:
         c.length();
         c.length();

@@ -1,9 +1,10 @@
 import { RewindError } from '../../errors/rewind-error.ts';
 import type { RdbEntry } from '../../rdb/entry.ts';
+import { hasOpcode, opcode } from '../../rdb/opcodes.ts';
 import { isDecoded } from '../../rdb/types.ts';
 import type { RdbVisitor } from '../../rdb/visitor.ts';
 import { KeySet } from './key-set.ts';
-import { isText, plausibleExpiry } from './record-probe.ts';
+import { isLibrary, isText, plausibleExpiry } from './record-probe.ts';
 import { ValueCheck } from './value-check.ts';
 
 /** A stretch of the file that is whole records of one database, nothing between them. */
@@ -43,6 +44,7 @@ const remembered = 16;
 /** What is usual among a dump's keys is known after so many. */
 const learnedKeys = 1_000;
 const mostFunctionBytes = 64 * 1024 * 1024;
+const mostDatabases = 65_536;
 
 export interface Cut {
   /** The records from here on are given up. */
@@ -74,11 +76,17 @@ export class RunCollector {
   #keys = 0;
   #oddKeys = 0;
   #functionBytes = 0;
+  /** Nothing but libraries, fields and module data was read yet. */
+  #beforeKeys = true;
+  /** A database was selected whose sizes did not come yet. */
+  #sizesDue = false;
   /** The record at hand: its key was read. */
   #headed: { start: number; odd: boolean; hash: number | undefined } | undefined;
 
   /** @param shift what to add to the offsets that are told */
   visitor(shift: number, behindDamage: boolean): RdbVisitor {
+    this.#sizesDue = false;
+    let hasSizes = true;
     const part = behindDamage ? 'after' : 'before';
     let fault: string | undefined;
     let again = false;
@@ -86,23 +94,34 @@ export class RunCollector {
       aux: (name, value) => {
         if (name !== 'lua') this.aux[name] = value;
       },
+      header: (_magic, version) => {
+        hasSizes = hasOpcode(version, opcode.resizeDb);
+      },
       selectDb: (db) => {
-        if (db > 65_536) throw damaged('the number of a database that no server has');
-        // The first one is our own, put before the records that are read again.
-        if (this.db !== db) this.#selectedSince = true;
-        this.db = db;
+        // Our own, put before the records that are read again; and that of the first database.
+        if (db === this.db) return;
+        // A server writes its databases in their order, each with its sizes.
+        if (db < this.db || db > mostDatabases || this.#sizesDue) throw damaged('a database where none begins');
+        this.#sizesDue = hasSizes;
+        if (!hasSizes) this.#begin(db);
       },
       resizeDb: (db, keys) => {
+        this.#sizesDue = false;
+        if (db !== this.db) this.#begin(db);
         if (!this.#expected.has(db)) this.#expected.set(db, keys);
       },
       functionCode: () => {
+        if (!this.#beforeKeys) throw damaged('a function library among the keys');
         const pieces: Buffer[] = [];
         return {
           piece: (bytes, start, end, last) => {
             this.#functionBytes += end - start;
             if (this.#functionBytes > mostFunctionBytes) throw damaged('a function library without an end');
             pieces.push(Buffer.from(bytes.subarray(start, end)));
-            if (last) this.functions.push(Buffer.concat(pieces));
+            if (!last) return;
+            const code = Buffer.concat(pieces);
+            if (!isLibrary(code, 0, code.length)) throw damaged('a function library without its first line');
+            this.functions.push(code);
           },
         };
       },
@@ -112,6 +131,8 @@ export class RunCollector {
         throw damaged('an opcode that no redis-server writes or reads', offset);
       },
       key: (entry) => {
+        this.#beforeKeys = false;
+        if (this.#sizesDue) throw damaged('a database without its sizes', entry.start);
         const odd = this.#isOdd(entry);
         this.#headed = undefined;
         const hash = this.#seen.add(entry.db, entry.keyBytes, entry.keyStart, entry.keyEnd);
@@ -178,6 +199,11 @@ export class RunCollector {
       .filter(({ keys }) => keys > 0)
       .map(({ first: _first, last: _last, section: _s, ...run }) => run);
     return { runs, expected: this.#expected.size === 0 ? undefined : expected };
+  }
+
+  #begin(db: number): void {
+    this.#selectedSince = true;
+    this.db = db;
   }
 
   #take(entry: RdbEntry, shift: number, part: 'before' | 'after'): void {
@@ -258,7 +284,7 @@ export class RunCollector {
   /** Odd: an empty key, bytes that are no text among keys that are text, an expiry of another millennium. */
   #isOdd(entry: RdbEntry): boolean {
     if (entry.keyStart === entry.keyEnd) return true;
-    if (entry.expireAtMs >= 0 && !plausibleExpiry(entry.expireAtMs)) return true;
+    if (entry.expireAtMs !== -1 && !plausibleExpiry(entry.expireAtMs)) return true;
     const text = isText(entry.keyBytes, entry.keyStart, entry.keyEnd);
     if (this.#keys < learnedKeys) {
       this.#keys++;

@@ -10,7 +10,7 @@ import { guessForm, surveyRdb } from '../../incident/corruption/survey-rdb.ts';
 import { Random } from '../../scripts/bench/random.ts';
 import { resp, timestamp } from '../support/aof-file.ts';
 import { damagers, digestsOf, quietIO, settingsOf } from '../support/corruption.ts';
-import { length, listpack, RdbFile, text } from '../support/rdb-file.ts';
+import { bytes, length, listpack, RdbFile, text } from '../support/rdb-file.ts';
 import { type TemporaryFolder, temporaryFolder } from '../support/temporary-folder.ts';
 
 let folder: TemporaryFolder;
@@ -91,6 +91,27 @@ describe('a damaged dump', () => {
     const out = join(folder.path, 'out.rdb');
     expect(await salvageRdb(path, out, {}, quietIO)).toMatchObject({ keysBefore: 19, keysAfter: 20 });
     expect([...(await digestsOf(out)).keys()]).not.toContain('0 set');
+  });
+
+  test('what looks like a function library or a database among the keys is none', async () => {
+    for (const inserted of [bytes([245], text('noise that is no library')), Buffer.from([254, 45, 0])]) {
+      const file = new RdbFile(11).raw([245], text('#!lua name=own')).selectDb(0).resizeDb(40, 0);
+      for (let i = 0; i < 20; i++) file.key(0, `text:${i}`, text('a value'));
+      file.raw(inserted);
+      for (let i = 20; i < 40; i++) file.key(0, `text:${i}`, text('a value'));
+      await writeFile(path, file.end('disabled'));
+      const salvage = await salvageRdb(path, join(folder.path, 'out.rdb'), {}, quietIO);
+      expect(salvage).toMatchObject({ functionLibraries: 1, keysBefore: 19, keysByDatabase: { 0: 39 } });
+    }
+  });
+
+  test('behind a head that is gone function libraries are found again', async () => {
+    const file = new RdbFile(11).aux('redis-ver', '7.2.4').aux('ctime', '1790000000');
+    file.raw([245], text('#!lua name=own')).selectDb(0).resizeDb(20, 0);
+    for (let i = 0; i < 20; i++) file.key(0, `text:${i}`, text('a value'));
+    await writeFile(path, file.end('disabled').fill(0xee, 20, 34));
+    const salvage = await salvageRdb(path, join(folder.path, 'out.rdb'), {}, quietIO);
+    expect(salvage).toMatchObject({ functionLibraries: 1, keysAfter: 20 });
   });
 
   test('keys behind a lost SELECTDB are told to be in a database that was guessed', async () => {
