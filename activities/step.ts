@@ -2,6 +2,7 @@ import { activityInfo, Context, heartbeat } from '@temporalio/activity';
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { RewindError } from '../errors/rewind-error.ts';
 import type { StepIO, StepProgress } from '../process/step-io.ts';
+import { afterEarlierAttempts } from './earlier-attempts.ts';
 
 /** What a heartbeat carries: live figures for a person, and a cursor for the attempt that comes after a crash. */
 export interface Heartbeat<Cursor> extends StepProgress {
@@ -37,18 +38,22 @@ export async function runStep<Result, Cursor = never>(
   };
   // A step that waits (for a save, for a store that is slow) has nothing to report but that it lives.
   const timer = setInterval(beat, Math.max(250, (info.heartbeatTimeoutMs ?? 20_000) / 4));
+  const key = `${info.activityType} ${info.activityId} of ${info.workflowExecution?.runId}`;
+  const signal = context.cancellationSignal;
   try {
-    return await step({
-      signal: context.cancellationSignal,
-      resumeFrom: earlier?.cursor,
-      onProgress: (progress) => {
-        last = progress;
-      },
-      onCursor: (next) => {
-        cursor = next;
-        beat();
-      },
-    });
+    return await afterEarlierAttempts(key, { signal }, () =>
+      step({
+        signal,
+        resumeFrom: earlier?.cursor,
+        onProgress: (progress) => {
+          last = progress;
+        },
+        onCursor: (next) => {
+          cursor = next;
+          beat();
+        },
+      }),
+    );
   } catch (error) {
     if (context.cancellationSignal.aborted) throw new CancelledFailure('cancelled', [], error as Error);
     throw toFailure(error);

@@ -19,6 +19,12 @@ export const processErrors = {
     next: 'In a checkout run `node scripts/bootstrap/main.mjs --for start` and do what its last lines say; elsewhere install the program that the message names.',
     retryable: false,
   },
+  STEP_STILL_RUNNING: {
+    when: 'A step was given out again because its worker was silent, and in that worker the earlier attempt does not end.',
+    safe: 'The new attempt has done nothing; the earlier one may still do its work.',
+    next: 'The step is tried again by itself. If it repeats, restart the worker of that role: the step goes on where it was.',
+    retryable: true,
+  },
   STATE_LOCKED: {
     when: 'Another redis-rewind that is alive works in the same state folder.',
     safe: 'The other one goes on undisturbed; nothing of its state was read or changed.',
