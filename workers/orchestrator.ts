@@ -21,6 +21,9 @@ import { openInstance } from './instance-context.ts';
 import { type RoleSettings, workerBasics } from './role.ts';
 import { workflowCode } from './workflow-code.ts';
 
+/** Temporal's own default, in milliseconds. */
+const MOST_STICKY_MS = 10_000;
+
 /** Workflows, policy and catalogue; and the saves of instances that have no agent, which come by replication. */
 export async function orchestratorWorker(settings: RoleSettings, client: Client): Promise<Worker> {
   const contextOf = openInstance(settings);
@@ -30,6 +33,8 @@ export async function orchestratorWorker(settings: RoleSettings, client: Client)
     ...workerBasics(settings, 'orchestrator'),
     ...workflowCode(),
     taskQueue: 'rewind',
+    // An orchestrator that died is asked for so long before a decision goes to another one.
+    stickyQueueScheduleToStartTimeout: Math.min(MOST_STICKY_MS, settings.config.timeouts.heartbeatMs),
     activities: {
       ...policyActivities(settings.config, withoutLogin),
       ...ownerActivities(client),
