@@ -1,9 +1,12 @@
-/** Who is killed, or stands still. */
+import type { CutManner } from './chaos-link.ts';
+
+/** Who is killed, stands still, or is cut off. */
 export const victims = ['orchestrator', 'agent', 'sandbox', 'temporal', 'redis', 's3'] as const;
 export type Victim = (typeof victims)[number];
 
 export type Runbook =
   | 'restoreToPoint'
+  | 'safetyCopy'
   | 'replaceAll'
   | 'intoSandbox'
   | 'accidentalFlush'
@@ -19,8 +22,11 @@ export interface ChaosCase {
   /** In the middle of the step, or right after it. */
   readonly state: 'scheduled' | 'completed';
   readonly victim: Victim;
-  /** `pause` is longer than the heartbeat timeout: the step is given out again while the first attempt goes on. */
-  readonly fault: 'kill -9' | 'pause';
+  /**
+   * `pause` and the cuts are longer than the heartbeat timeout: the step is given out again while the first attempt goes
+   * on. A cut keeps a role from everybody, or a server from every role.
+   */
+  readonly fault: 'kill -9' | 'pause' | CutManner;
 }
 
 /** The steps of each runbook in the order of its run, as the harness drives it. */
@@ -29,6 +35,7 @@ export const stepsOfRunbook: Readonly<Record<Runbook, readonly Step[]>> = {
     ...['readPolicy', 'readRequest', 'findBackup', 'surveyTarget', 'stageDump', 'planRestore', 'gate', 'migrateKeys'],
     ...['compareRestored', 'compareAll', 'storeReport', 'cleanUpRestore'],
   ],
+  safetyCopy: ['bgsave', 'upload', 'loadAndVerify', 'publish'],
   replaceAll: ['gate', 'streamAsPrimary', 'compareRestored', 'cleanUpRestore'],
   intoSandbox: ['findBackup', 'startSandbox'],
   accidentalFlush: [
@@ -48,40 +55,50 @@ export const stepsOfRunbook: Readonly<Record<Runbook, readonly Step[]>> = {
 
 /** What these do is seen by others: the boundaries that the table begins with. */
 const stateChanging = new Set([
-  ...['fenceWrites', 'migrateKeys', 'streamAsPrimary', 'unfenceWrites', 'swapIn', 'placeBackup', 'startServer'],
-  'startSandbox',
+  ...['fenceWrites', 'upload', 'migrateKeys', 'streamAsPrimary', 'unfenceWrites', 'swapIn', 'placeBackup'],
+  ...['startServer', 'startSandbox'],
 ]);
 
 /** Before it there is no server that could be killed. */
 const redisLivesFrom: Partial<Record<Runbook, Step>> = { nodeCrash: 'startServer', dataCorruption: 'startServer' };
 
-/** Every case. A watch ends only with its run, and a gate is no step that completes. */
-export function chaosTable(): readonly ChaosCase[] {
+/**
+ * Every case. A watch ends only with its run, and a gate is no step that completes. A cut is silent or refusing by turns;
+ * another seed begins with the other.
+ */
+export function chaosTable(seed = 0): readonly ChaosCase[] {
+  let cuts = seed;
   return (Object.keys(stepsOfRunbook) as Runbook[]).flatMap((runbook) => {
     const steps = stepsOfRunbook[runbook];
     const alive = steps.indexOf(redisLivesFrom[runbook] ?? (steps[0] as Step));
-    return steps.flatMap((step, at) =>
-      (step === 'gate' || step === 'watchFence'
-        ? (['scheduled'] as const)
-        : (['scheduled', 'completed'] as const)
-      ).flatMap((state) => [
-        ...victims
-          .filter((victim) => victim !== 'redis' || at >= alive)
-          .map((victim) => ({ runbook, step, state, victim, fault: 'kill -9' }) as const),
-        ...(stateChanging.has(step) && step !== 'startSandbox' && state === 'scheduled'
-          ? ([{ runbook, step, state, victim: 'agent', fault: 'pause' }] as const)
-          : []),
-      ]),
-    );
+    return steps.flatMap((step, at) => {
+      const there = victims.filter((victim) => victim !== 'redis' || at >= alive);
+      const states = step === 'gate' || step === 'watchFence' ? [MIDDLE] : [MIDDLE, 'completed' as const];
+      const killed = states.flatMap((state) =>
+        there.map((victim) => ({ runbook, step, state, victim, fault: 'kill -9' }) as const),
+      );
+      if (!stateChanging.has(step)) return killed;
+      const held = there.flatMap((victim) => {
+        cuts += 1;
+        const manner = cuts % 2 === 0 ? 'silence' : 'refusal';
+        const where = { runbook, step, state: MIDDLE, victim };
+        // A server that is being started is nobody's to stop, and the agent finds it without any network.
+        const isBeingStarted = victim === 'redis' && redisLivesFrom[runbook] !== undefined;
+        return isBeingStarted ? [] : [{ ...where, fault: 'pause' } as const, { ...where, fault: manner } as const];
+      });
+      return [...killed, ...held];
+    });
   });
 }
+
+const MIDDLE = 'scheduled' as const;
 
 /**
  * The table in an order that the seed decides, what is most telling first: each time the case that adds most of what was
  * not there yet: a victim in a runbook, a boundary that changes state, any other boundary.
  */
 export function drawCases(seed: number, count = Number.POSITIVE_INFINITY): readonly ChaosCase[] {
-  const left = shuffled(chaosTable(), random(seed)).map((each) => ({ each, tellings: tellingsOf(each) }));
+  const left = shuffled(chaosTable(seed), random(seed)).map((each) => ({ each, tellings: tellingsOf(each) }));
   const drawn: ChaosCase[] = [];
   const covered = new Set<string>();
   while (left.length > 0 && drawn.length < count) {
@@ -110,8 +127,15 @@ function tellingsOf({ runbook, step, state, victim, fault }: ChaosCase): [what: 
 
 export function nameOf({ runbook, step, state, victim, fault }: ChaosCase): string {
   const when = step === 'gate' ? 'at the gate' : `${state === 'scheduled' ? 'in the middle of' : 'after'} ${step}`;
-  return `${runbook}: ${victim} ${fault === 'pause' ? 'stands still' : 'is killed -9'} ${when}`;
+  return `${runbook}: ${victim} ${happens[fault]} ${when}`;
 }
+
+const happens: Readonly<Record<ChaosCase['fault'], string>> = {
+  'kill -9': 'is killed -9',
+  pause: 'stands still',
+  silence: 'is cut off in silence',
+  refusal: 'is cut off by resets',
+};
 
 /** mulberry32: small, and the same everywhere. */
 export function random(seed: number): () => number {

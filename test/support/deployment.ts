@@ -58,6 +58,8 @@ export async function startDeployment(options: {
   config: Omit<ConfigInput, 'temporal'>;
   env?: NodeJS.ProcessEnv;
   roles?: readonly Role[];
+  /** Starts the process of a role, with a channel. Default: the sources, on this Node. */
+  launch?: (role: Role, surroundings: { cwd: string; env: NodeJS.ProcessEnv }) => ChildProcess;
 }): Promise<Deployment> {
   const connection = await Connection.connect({ address: options.temporal.address });
   const client = await ownNamespace(connection);
@@ -81,12 +83,18 @@ export async function startDeployment(options: {
   const temporaryOf = (role: Role) => join(home(role), 'tmp');
   const runs = new Map<string, WorkflowHandle[]>();
 
+  const launch =
+    options.launch ??
+    ((role: Role, surroundings: { cwd: string; env: NodeJS.ProcessEnv }) =>
+      spawn(process.execPath, [cli, 'worker', '--role', role], {
+        ...surroundings,
+        stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      }));
   const start = async (role: Role, more: NodeJS.ProcessEnv = {}) => {
     await mkdir(temporaryOf(role), { recursive: true });
-    const child = spawn(process.execPath, [cli, 'worker', '--role', role], {
+    const child = launch(role, {
       cwd: home(role),
       env: { ...env, REWIND_HOME: home(role), TMPDIR: temporaryOf(role), ...more },
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     running.set(role, child);
     const log = createWriteStream(join(folder.path, `${role}.log`), { flags: 'a' });

@@ -34,6 +34,7 @@ export async function startOnS3(options: {
   temporal?: { address: string };
   /** Default: all. */
   roles?: readonly Role[];
+  launch?: Parameters<typeof startDeployment>[0]['launch'];
 }): Promise<S3Deployment> {
   const minio = inject('minio');
   const store = { ...(options.store ?? { ...minio, bucket: await createBucket(minio) }), prefix: 'redis' };
@@ -56,6 +57,7 @@ export async function startOnS3(options: {
     temporal: options.temporal ?? inject('temporal'),
     env: store.env,
     roles: options.roles,
+    launch: options.launch,
     config,
   });
   return {
