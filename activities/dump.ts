@@ -25,14 +25,16 @@ export function dumpActivities(contextOf: (subject: BackupSubject) => Promise<In
     checkRdb: (subject: BackupSubject, pin: Pin, start: SaveStart): Promise<CheckedDump> =>
       runStep(async (io) => {
         await contextOf(subject);
-        return checkDump(await pinnedBytes(subject.backupId, pin), start.startedAt, io);
+        const bytes = await pinnedBytes(subject.backupId, pin);
+        return checkDump(subject.backupId, bytes, start.startedAt, io);
       }),
 
-    /** Stores the pinned dump, going on where an earlier attempt was cut off. */
-    upload: (subject: BackupSubject, pin: Pin): Promise<StoredBackupObject> =>
+    /** Stores the pinned dump, going on where an earlier attempt was cut off, or where the wait for the save got to. */
+    upload: (subject: BackupSubject, pin: Pin, ahead?: UploadCursor): Promise<StoredBackupObject> =>
       runStep<StoredBackupObject, UploadCursor>(async (io) => {
         const context = await contextOf(subject);
-        return storeDump(context, subject, await pinnedBytes(subject.backupId, pin), pin.sizeBytes, io);
+        const bytes = await pinnedBytes(subject.backupId, pin);
+        return storeDump(context, subject, bytes, pin.sizeBytes, { ...io, resumeFrom: io.resumeFrom ?? ahead });
       }),
 
     /** Takes the dump over a replication link and stores it as it comes. */

@@ -5,20 +5,31 @@ import type { Check } from '../sandbox/check.ts';
 import { type DumpFacts, factsOf } from '../sandbox/dump-facts.ts';
 import type { PinnedBytes } from './pin.ts';
 import { unwalkedDump } from './unwalked-dump.ts';
+import { walkedAhead } from './walk-ahead.ts';
 
 export interface CheckedDump {
   readonly facts: DumpFacts;
   readonly checks: Check[];
 }
 
-/** Walks the pinned bytes: counts, checksum and digest in one pass. Damage is a contradiction, with its byte. */
-export async function checkDump(bytes: PinnedBytes, startedAt: number, io: StepIO): Promise<CheckedDump> {
+/**
+ * Walks the pinned bytes: counts, checksum and digest in one pass, where that was not done while they were written. Damage
+ * is a contradiction, with its byte.
+ */
+export async function checkDump(
+  backupId: string,
+  bytes: PinnedBytes,
+  startedAt: number,
+  io: StepIO,
+): Promise<CheckedDump> {
   let inspection: RdbInspection;
   try {
-    inspection = await inspectRdb(bytes, {
-      signal: io.signal,
-      onProgress: (done, total) => io.onProgress({ phase: 'walk', done, total, unit: 'bytes' }),
-    });
+    inspection =
+      (await walkedAhead(backupId, bytes, io.signal)) ??
+      (await inspectRdb(bytes, {
+        signal: io.signal,
+        onProgress: (done, total) => io.onProgress({ phase: 'walk', done, total, unit: 'bytes' }),
+      }));
   } catch (error) {
     return unwalkedDump(bytes, error);
   }

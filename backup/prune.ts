@@ -7,6 +7,7 @@ import type { InstanceContext } from './instance-context.ts';
 import { removeKilledSaves } from './killed-saves.ts';
 import { pinFolder, prunePins } from './pin.ts';
 import type { BackupSubject } from './subject.ts';
+import { endWalkAhead } from './walk-ahead.ts';
 
 /** How a run ended, for the clean-up after it. */
 export interface BackupOutcome {
@@ -25,6 +26,7 @@ export async function pruneAfterBackup(
   outcome: BackupOutcome,
 ): Promise<{ removed: number }> {
   let removed = 0;
+  endWalkAhead(subject.backupId);
   const redis = await askRedis(context);
   const { keep, forSeconds, minFreePercent } = context.policy.host.local;
   for (const dir of new Set([outcome.dumpDir, redis?.dir])) {

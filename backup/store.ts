@@ -16,7 +16,10 @@ export interface StoredBackupObject {
   readonly serverJson: StoredObject;
 }
 
-/** Stores the dump and the description of its server. Goes on where an earlier attempt was cut off. */
+/**
+ * Stores the dump and the description of its server. Goes on where an earlier attempt was cut off, or with what was stored
+ * while the dump was written.
+ */
 export async function storeDump(
   context: InstanceContext,
   subject: BackupSubject,

@@ -4,11 +4,12 @@ import { chooseTier } from '../policy/tier.ts';
 import type { StepIO } from '../process/step-io.ts';
 import { withRedis } from '../redis/connection.ts';
 import { withForkTurn } from '../redis/host-forks.ts';
-import { awaitSave, startRewrite, startSave } from '../redis/save.ts';
+import { startRewrite, startSave } from '../redis/save.ts';
 import { latestByTier } from '../repository/catalogue.ts';
 import { newBackupId } from '../repository/layout.ts';
 import { type ProofSettings, proveStored } from '../sandbox/prove.ts';
 import { checkDump } from './check-dump.ts';
+import { followSave } from './follow-save.ts';
 import type { InstanceContext } from './instance-context.ts';
 import { pinDump, pinnedBytes } from './pin.ts';
 import { type PreflightReport, preflight } from './preflight.ts';
@@ -78,8 +79,8 @@ async function fromDumpFile(
           { onWait: (note) => io.onProgress({ note }) },
         ),
       );
-      const end = await withRedis(context.target, (redis) =>
-        awaitSave(redis, start, { signal: io.signal, onProgress: ({ state }) => io.onProgress({ phase: state }) }),
+      const { endedAt, ahead } = await withRedis(context.target, (redis) =>
+        followSave(redis, context, subject, start, { ...io, onCursor: () => undefined }),
       );
       const pin = await pinDump(subject.backupId, { ...report.dump!, startedAt: start.startedAt });
       if (context.policy.backup.rewriteAof) {
@@ -90,10 +91,16 @@ async function fromDumpFile(
       const bytes = await pinnedBytes(subject.backupId, pin);
       const [checked, object] = await bothOrNeither(
         io.signal,
-        (signal) => checkDump(bytes, start.startedAt, { signal, onProgress: () => undefined }),
-        (signal) => storeDump(context, subject, bytes, pin.sizeBytes, { ...io, signal, onCursor: () => undefined }),
+        (signal) => checkDump(subject.backupId, bytes, start.startedAt, { signal, onProgress: () => undefined }),
+        (signal) =>
+          storeDump(context, subject, bytes, pin.sizeBytes, {
+            ...io,
+            signal,
+            resumeFrom: ahead,
+            onCursor: () => undefined,
+          }),
       );
-      return { ...checked, object, save: { ...start, ...end } };
+      return { ...checked, object, save: { ...start, endedAt } };
     } catch (error) {
       const again = error instanceof RewindError && SAVE_AGAIN.has(error.code);
       if (!again || attempt === SAVE_ATTEMPTS) throw error;

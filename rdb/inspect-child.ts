@@ -1,8 +1,11 @@
-import { once } from 'node:events';
+import { openSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
+import { constants, setPriority } from 'node:os';
 import { RewindError } from '../errors/rewind-error.ts';
-import type { InspectMessage, InspectTask } from './inspect.ts';
+import { growingFile } from './growing-file.ts';
+import type { InspectMessage, InspectTask, InspectWhole } from './inspect.ts';
 import { inspectHere } from './inspect-file.ts';
+import type { RdbSource } from './source.ts';
 
 /** The process behind `inspectRdb`: one dump, then it ends. It ends without its parent, too. */
 const progressEveryMs = 200;
@@ -15,13 +18,27 @@ let lastProgress = performance.now();
 process.on('disconnect', () => process.exit(1));
 // Now, because the parent ends this process when it has the result. Without NODE_COMPILE_CACHE it does nothing.
 flushCompileCache();
-const [{ source, options }] = (await once(process, 'message')) as [InspectTask];
+// Beside a Redis that serves: where processors are short it goes first.
+setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+const begun = Promise.withResolvers<InspectTask>();
+let whole = false;
+process.on('message', (message: InspectTask | InspectWhole) => {
+  if ('whole' in message) whole = true;
+  else begun.resolve(message);
+});
+const { source, grows, options } = await begun.promise;
+
+function opened(): RdbSource {
+  if (grows) return growingFile('fd' in source ? source.fd : openSync(source.path, 'r'), () => whole);
+  return 'fd' in source && source.fd === 0 ? process.stdin : source;
+}
+
 try {
-  const done = await inspectHere('fd' in source && source.fd === 0 ? process.stdin : source, {
+  const done = await inspectHere(opened(), {
     ...options,
     onProgress: (bytes, total) => {
       const now = performance.now();
-      if (now - lastProgress < progressEveryMs && bytes < total) return;
+      if (now - lastProgress < progressEveryMs && (grows || bytes < total)) return;
       lastProgress = now;
       // While a file is read no event arrives, not even that the parent is gone.
       if (process.ppid !== parent) process.exit(1);

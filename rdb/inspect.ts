@@ -13,7 +13,13 @@ export type { DatabaseCount, InspectOptions, RdbInspection, SampledKey, SampleOp
 /** What the process that reads is told: a path, or the number of a descriptor that it was started with. */
 export interface InspectTask {
   readonly source: { readonly path: string } | { readonly fd: number };
+  /** The file is still being written, until it is told that it is whole. */
+  readonly grows: boolean;
   readonly options: Pick<InspectOptions, 'decode' | 'sample'>;
+}
+/** The file that grew is whole. */
+export interface InspectWhole {
+  readonly whole: true;
 }
 export type InspectMessage =
   | { readonly progress: readonly [bytes: number, total: number] }
@@ -35,7 +41,7 @@ const callersFd = 4;
  *   `sizeBytes`, `sha256` and `crc` in their details: such a dump can be stored, only not understood. RDB_READER_DIED
  */
 export async function inspectRdb(source: RdbSource, options: InspectOptions = {}): Promise<RdbInspection> {
-  const { signal, onProgress, decode, sample } = options;
+  const { signal, onProgress, growsUntil, decode, sample } = options;
   if (signal?.aborted) throw cancelled();
   const { promise, resolve, reject } = Promise.withResolvers<RdbInspection>();
   const child = startReader(source);
@@ -49,7 +55,10 @@ export async function inspectRdb(source: RdbSource, options: InspectOptions = {}
   const stop = () => reject(cancelled());
   signal?.addEventListener('abort', stop, { once: true });
   if (Symbol.asyncIterator in source) feed(source, child.stdin!).catch(reject);
-  child.send({ source: taskSource(source), options: { decode, sample } } satisfies InspectTask, () => {});
+  const grows = growsUntil !== undefined;
+  child.send({ source: taskSource(source), grows, options: { decode, sample } } satisfies InspectTask, () => {});
+  const whole = () => child.connected && child.send({ whole: true } satisfies InspectWhole, () => {});
+  growsUntil?.then(whole, whole);
   try {
     return await promise;
   } finally {

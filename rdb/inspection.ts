@@ -97,6 +97,8 @@ export interface InspectOptions {
   /** Choose `count` keys by chance, reproducibly by `seed`, and digest their content. */
   readonly sample?: SampleOptions;
   readonly signal?: AbortSignal;
+  /** The file is still being written: its end counts as such only when this has settled. Not for a stream. */
+  readonly growsUntil?: Promise<unknown>;
   /** Called now and then with the bytes read so far and the size of the file. */
   readonly onProgress?: (bytes: number, total: number) => void;
 }

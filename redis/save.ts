@@ -21,7 +21,7 @@ interface StartOptions {
   /** A second recorded by an earlier attempt of this same step: a save begun since then is ours. */
   readonly askedSince?: number;
   /** Called with the second before Redis is asked, so that a repetition after a crash finds its own save again. */
-  readonly onAsk: (startedAt: number) => void;
+  readonly onAsk: (startedAt: number) => void | Promise<void>;
   readonly onWait: (reason: string) => void;
 }
 
@@ -54,7 +54,7 @@ export async function startSave(redis: Redis, options: StartOptions): Promise<Sa
       await sleep(250, undefined, { signal: options.signal });
       continue;
     }
-    options.onAsk(second);
+    await options.onAsk(second);
     try {
       await redis.bgsave('SCHEDULE');
       return { startedAt: second, runId };

@@ -50,6 +50,14 @@ export interface PutFileOptions extends PutOptions {
   readonly onCursor?: (cursor: UploadCursor) => void;
 }
 
+export interface PutAheadOptions extends PutOptions {
+  /** Settles when nothing more is appended. */
+  readonly whole: Promise<unknown>;
+  /** About how many bytes the file will have: parts are made large enough for twice that. */
+  readonly sizeHint: number;
+  readonly onCursor: (cursor: UploadCursor) => void;
+}
+
 export interface PutStreamOptions extends PutOptions {
   /** About how many bytes will come: parts are made large enough for twice that. */
   readonly sizeHint?: number;
@@ -86,6 +94,14 @@ export interface Repository {
    * @throws UPLOAD_DAMAGED, ENCRYPTION_IGNORED when the store does not have it as asked for
    */
   putFile(key: string, source: FileSource, options: PutFileOptions): Promise<StoredObject>;
+
+  /**
+   * Stores ahead of time what a file has that somebody still appends to: as much of it as can be stored in parts, until
+   * `whole` settles. `putFile` with the cursor goes on from there, and compares every byte with the file as it is then.
+   *
+   * @returns undefined where nothing was worth storing ahead
+   */
+  putAhead(key: string, fd: number, options: PutAheadOptions): Promise<UploadCursor | undefined>;
 
   /** Stores what comes, to its end; it cannot be continued. Otherwise as `putFile`. */
   putStream(key: string, chunks: AsyncIterable<Uint8Array>, options?: PutStreamOptions): Promise<StoredObject>;

@@ -62,17 +62,17 @@ async function fromDumpFile(
   for (let attempt = 1; ; attempt += 1) {
     try {
       const start = await steps.bgsave(subject, attempt);
-      const end = await steps.waitForBgsave(subject, start, attempt);
+      const { endedAt, ahead } = await steps.waitForBgsave(subject, start, attempt);
       const pin = await steps.pin(subject, preflight, start, attempt);
       if (rewriteAof) await steps.bgrewriteaof(subject);
       story.phase('storing');
       // Both read the same pinned bytes; what the check contradicts is kept under failed/ all the same.
       const [checked, object] = await bothOrNeither(
         () => steps.checkRdb(subject, pin, start),
-        () => steps.upload(subject, pin),
+        () => steps.upload(subject, pin, ahead),
       );
       const verified = await steps.verifyUpload(subject, object);
-      return { ...checked, object, checks: [...checked.checks, verified], save: { ...start, ...end } };
+      return { ...checked, object, checks: [...checked.checks, verified], save: { ...start, endedAt } };
     } catch (error) {
       if (attempt === SAVE_ATTEMPTS || !SAVE_AGAIN.has(failureCode(error))) throw error;
       story.tell(`Save ${attempt} is void: ${sentenceOf(error)} Another one is started.`);

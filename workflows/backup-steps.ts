@@ -10,6 +10,7 @@ import type { StoredBackupObject } from '../backup/store.ts';
 import type { BackupSubject } from '../backup/subject.ts';
 import type { InstancePolicy } from '../policy/instance-policy.ts';
 import type { SaveStart } from '../redis/save.ts';
+import type { UploadCursor } from '../repository/repository.ts';
 import type { DumpFacts } from '../sandbox/dump-facts.ts';
 import type { ProofReport } from '../sandbox/prove.ts';
 import { megabytes, seconds } from './figures.ts';
@@ -97,11 +98,12 @@ export function backupSteps(policy: InstancePolicy, story: RunStory) {
       return checked;
     },
 
-    async upload(subject: BackupSubject, pin: Pin) {
+    async upload(subject: BackupSubject, pin: Pin, ahead: UploadCursor | undefined) {
       const object = await onHost('upload', () =>
         host.upload.executeWithOptions({ summary: `${megabytes(pin.sizeBytes)} to ${policy.repository.url}` }, [
           subject,
           pin,
+          ahead,
         ]),
       );
       story.tell(`stored ${megabytes(object.dump.sizeBytes)}`, { done: object.dump.sizeBytes, unit: 'bytes' });

@@ -36,6 +36,12 @@ export function planParts(sizeBytes: number, options: { paced?: boolean; partSiz
   return { partSize, inFlight: Math.max(1, Math.min(most, Math.floor(MEMORY / partSize))) };
 }
 
+/** Parts of a file that is still being written go as fast as they come, which is slower than any store: two suffice. */
+export function planAhead(sizeHint: number, options: { paced: boolean }): PartPlan {
+  const { partSize } = planParts(2 * sizeHint, options);
+  return { partSize, inFlight: SLOW_IN_FLIGHT };
+}
+
 /** Whether an upload that was begun with this part size can hold so many bytes: S3's smallest part is 5 MiB. */
 export function canContinue(partSize: number, sizeBytes: number): boolean {
   return Number.isSafeInteger(partSize) && partSize >= 5 * MIB && sizeBytes <= partSize * MOST_PARTS;

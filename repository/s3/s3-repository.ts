@@ -4,11 +4,13 @@ import { RewindError } from '../../errors/rewind-error.ts';
 import type {
   FileSource,
   ListedObject,
+  PutAheadOptions,
   PutFileOptions,
   PutStreamOptions,
   ReadOptions,
   Repository,
   StoredObject,
+  UploadCursor,
 } from '../repository.ts';
 import { assertAsStored, assertSameBytes } from '../stored-comparison.ts';
 import { copyObject } from './copy-object.ts';
@@ -42,6 +44,10 @@ export class S3Repository implements Repository {
 
   putFile(key: string, source: FileSource, options: PutFileOptions): Promise<StoredObject> {
     return this.#uploader.putFile(key, source, options);
+  }
+
+  putAhead(key: string, fd: number, options: PutAheadOptions): Promise<UploadCursor | undefined> {
+    return this.#uploader.putAhead(key, fd, options);
   }
 
   putStream(key: string, chunks: AsyncIterable<Uint8Array>, options: PutStreamOptions = {}): Promise<StoredObject> {

@@ -1,6 +1,8 @@
 import { RewindError } from '../../errors/rewind-error.ts';
+import { growingParts } from '../growing-parts.ts';
 import type {
   FileSource,
+  PutAheadOptions,
   PutFileOptions,
   PutOptions,
   PutStreamOptions,
@@ -13,7 +15,7 @@ import type { EncryptionCheck } from './encryption-check.ts';
 import { head } from './head.ts';
 import { completeUpload, openUpload, type SentParts, storeParts } from './multipart-upload.ts';
 import { abortUpload, openUploads, partsOf, type StoredPart } from './open-uploads.ts';
-import { canContinue, type PartPlan, planParts } from './part-plan.ts';
+import { canContinue, type PartPlan, planAhead, planParts } from './part-plan.ts';
 import { putObject } from './put-object.ts';
 import { holdsSameBytes } from './same-content.ts';
 import type { S3Store } from './store.ts';
@@ -72,6 +74,20 @@ export class Uploader {
         keepOpen: options.onCursor !== undefined,
       }),
     );
+  }
+
+  async putAhead(key: string, fd: number, options: PutAheadOptions): Promise<UploadCursor | undefined> {
+    const { signal, whole, sizeHint } = options;
+    const plan = planAhead(sizeHint, { paced: options.bytesPerSecond !== undefined });
+    const fill = growingParts(fd, whole, signal);
+    const first = Buffer.allocUnsafeSlow(plan.partSize);
+    // What fits one part goes in one request once it is whole.
+    if ((await fill(first)) === 0) return undefined;
+    const begun = await this.#begun(key, plan, signal);
+    options.onCursor(begun.cursor);
+    const parts = { fill: startingWith(first, fill), plan, total: 0, there: begun.there };
+    await storeParts(this.#store, { key, uploadId: begun.cursor.uploadId }, parts, options);
+    return begun.cursor;
   }
 
   async putStream(key: string, chunks: AsyncIterable<Uint8Array>, options: PutStreamOptions): Promise<StoredObject> {

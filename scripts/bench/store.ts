@@ -35,7 +35,7 @@ export async function benchStore(stage: Stage, rounds: number): Promise<string> 
         const pin = await pinDump(subject.backupId, { dir: redis.dir, dbfilename: 'dump.rdb', startedAt: 0 });
         const bytes = await pinnedBytes(subject.backupId, pin);
         const [, object] = await Promise.all([
-          checkDump(bytes, 0, io),
+          checkDump(subject.backupId, bytes, 0, io),
           storeDump(context, subject, bytes, pin.sizeBytes, io),
         ]);
         await confirmStored(context, object);
