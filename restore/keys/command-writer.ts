@@ -9,6 +9,7 @@ import type { DumpWriter, DumpWriterOptions } from './dump-writer.ts';
 import { expiryToPut } from './expiry-rule.ts';
 import { Library, Part } from './part.ts';
 import { command } from './pipeline.ts';
+import { temporaryName } from './temporary-keys.ts';
 
 const partBytes = 128 * 1024;
 
@@ -18,9 +19,6 @@ export interface CommandOptions extends DumpWriterOptions {
   /** Keys before this offset may have been begun by an attempt before: what it left is taken away first. */
   readonly doubtUpTo: number;
 }
-
-/** The name under which a key is put together: nobody sees half a key under its own. */
-export const temporaryName = (recordAt: number): Buffer => Buffer.from(`redis-rewind:restoring:${recordAt}`);
 
 /**
  * Says each key in write commands: under a temporary name, and then RENAMENX, which tells whether the key is there

@@ -4,7 +4,7 @@ import { RewindError } from '../../errors/rewind-error.ts';
 import type { StepIO } from '../../process/step-io.ts';
 import { headerBytes, newestVersion, parseHeader } from '../../rdb/magic.ts';
 import type { WalkStart } from '../../rdb/walker.ts';
-import { connectRedis } from '../../redis/connection.ts';
+import { addressOf, connectRedis } from '../../redis/connection.ts';
 import { surveyForCommands } from '../commands/command-survey.ts';
 import { Acknowledged } from './acknowledged.ts';
 import { ConflictNames } from './conflict-names.ts';
@@ -13,11 +13,13 @@ import { readAt } from './dump-tape.ts';
 import type { PutKeysFigures } from './figures.ts';
 import { KeySelector } from './key-selection.ts';
 import { LiveWatch } from './live-watch.ts';
+import { assertMayPut } from './may-put.ts';
 import { Pipeline } from './pipeline.ts';
 import { PutKeysRun } from './put-keys-run.ts';
 import type { PutKeysTask } from './put-keys-task.ts';
 import { askedFor, resumePoint } from './resume-point.ts';
 import { readTargetFacts } from './target-facts.ts';
+import { sweepTemporaryKeys } from './temporary-keys.ts';
 
 export interface PutKeysIO extends StepIO {
   readonly resumeFrom?: PutKeysCursor;
@@ -35,6 +37,7 @@ export async function putKeysHere(task: PutKeysTask, io: PutKeysIO): Promise<Put
   const selector = await KeySelector.open(task.selection);
   const redis = undo.adopt(await connectRedis(task.target), (connection) => connection.disconnect());
   const facts = await readTargetFacts(redis);
+  if (task.by !== 'commands') await assertMayPut(redis, addressOf(task.target));
 
   const { names, isNew } = ConflictNames.open(task.namesFile);
   undo.defer(() => names.close());
@@ -49,6 +52,7 @@ export async function putKeysHere(task: PutKeysTask, io: PutKeysIO): Promise<Put
     await flushFunctions(redis);
   }
 
+  if (task.by === 'commands' && isNew) await sweepTemporaryKeys(redis, io.signal);
   const commandFacts =
     task.by === 'commands'
       ? await surveyForCommands(

@@ -27,6 +27,7 @@ import type { ResumePoint } from './resume-point.ts';
 import { SameContent } from './same-content.ts';
 import { SliceWriter } from './slice-writer.ts';
 import type { TargetFacts } from './target-facts.ts';
+import { TemporaryKeys } from './temporary-keys.ts';
 import { slotKeys, WorkMemory } from './work-memory.ts';
 
 const tellEveryMs = 200;
@@ -68,6 +69,7 @@ export class PutKeysRun {
   readonly #conflicts: KeyConflicts;
   readonly #payloadVersion: number;
   readonly #queue: Part[] = [];
+  readonly #temporary = new TemporaryKeys();
   #failure: RewindError | undefined;
   #nowMs = 0;
   /** Conflicts that are being looked at. */
@@ -93,6 +95,8 @@ export class PutKeysRun {
     } catch (error) {
       this.#failure ??= error as RewindError;
       await this.#stop();
+      // Perhaps nobody goes on. What cannot be taken away now, the next restore by commands takes.
+      await this.#temporary.remove(this.#parts.redis).catch(() => {});
       throw error;
     } finally {
       clearInterval(telling);
@@ -170,8 +174,8 @@ export class PutKeysRun {
       left: batch.keys,
       bytes,
       reply: (number, error) => {
-        if (error === undefined) return;
-        if (error.startsWith('BUSYKEY')) batch.busy.push(number);
+        // Of a SET … NX: nil.
+        if (error === undefined || error.startsWith('BUSYKEY')) batch.busy.push(number);
         else this.#refused(batch, number, error);
       },
       end: () => this.#batchAnswered(batch),
@@ -195,15 +199,19 @@ export class PutKeysRun {
       part.refused = true;
       this.#refuse(part.renames.get(number)?.key ?? Buffer.alloc(0), part.db, part.recordOf[number]!, words);
     };
+    for (const recordAt of part.recordOf) this.#temporary.begin(recordAt, part.db);
     pipeline.send(part.db, Buffer.concat(part.chunks), {
       left: part.recordOf.length,
       bytes: part.bytes,
       reply: (number, error, integer) => {
         const said = part.renames.get(number);
         // Its time has passed since, or that of all its fields: there is nothing to rename.
-        if (said !== undefined && error !== undefined && /no such key/.test(error)) part.vanished++;
+        const vanished = said !== undefined && error !== undefined && /no such key/.test(error);
+        if (vanished) part.vanished++;
         else if (error !== undefined) refuse(number, error);
-        else if (said !== undefined && integer === 0) part.busy.push(said);
+        if (said === undefined || (error !== undefined && !vanished)) return;
+        if (integer === 0) part.busy.push(said);
+        else this.#temporary.end(said.recordAt);
       },
       end: () => {
         if (!part.refused) void this.#commandsAnswered(part);
@@ -249,6 +257,7 @@ export class PutKeysRun {
         },
         end: () => {
           if (part.refused) return;
+          for (const { recordAt } of busy) this.#temporary.end(recordAt);
           tally.replaced += toReplace.size;
           this.#end(part);
         },
@@ -315,13 +324,13 @@ export class PutKeysRun {
     this.#judging++;
     try {
       const conflicts = busy.map((number): Conflict => {
-        const [keyAt, bodyAt] = [slot.keyAt[number]!, slot.bodyAt[number]!];
+        const keyAt = slot.keyAt[number]!;
         return {
           db: batch.db,
           key: Buffer.from(bytes.subarray(keyAt, keyAt + slot.keyLength[number]!)),
           recordAt: slot.recordAt[number]!,
           expireAtMs: slot.expireAtMs[number]!,
-          body: bytes.subarray(bodyAt, bodyAt + slot.bodyLength[number]!),
+          body: batch.body(bytes, number),
           doubtful: slot.recordAt[number]! < this.#parts.from.doubtUpTo,
         };
       });

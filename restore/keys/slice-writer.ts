@@ -1,6 +1,6 @@
 import type { RdbEntry } from '../../rdb/entry.ts';
 import type { PieceTarget } from '../../rdb/string-reader.ts';
-import { Batch } from './batch.ts';
+import { Batch, nxArgument } from './batch.ts';
 import type { DumpTape } from './dump-tape.ts';
 import type { DumpWriter, DumpWriterOptions } from './dump-writer.ts';
 import { expiryToPut } from './expiry-rule.ts';
@@ -24,7 +24,10 @@ export interface SliceOptions extends DumpWriterOptions {
 
 type Skipped = 'expired' | 'notSelected' | undefined;
 
-/** Cuts each key out of the dump as it is walked and writes the command that puts it: a RESTORE. */
+/**
+ * Cuts each key out of the dump as it is walked and writes the command that puts it: a RESTORE; for a string that stands
+ * in the dump as it is, a SET … NX, which means the same and takes the server half the time.
+ */
 export class SliceWriter implements DumpWriter {
   readonly #memory: WorkMemory;
   readonly #tape: DumpTape;
@@ -43,6 +46,8 @@ export class SliceWriter implements DumpWriter {
   #commandAt = 0;
   #keyAt = 0;
   #keyLength = 0;
+  /** The head that was written is that of a SET. */
+  #set = false;
   #inKey = false;
   /** Bytes of the dump from here on may still be needed. */
   keepFrom: number;
@@ -115,6 +120,7 @@ export class SliceWriter implements DumpWriter {
       this.#longValue(entry);
       return;
     }
+    if (this.#set && this.#endSet(entry, batch)) return;
     const bytes = this.#bytes;
     const { slot, keys } = batch;
     let at = this.#at;
@@ -145,7 +151,12 @@ export class SliceWriter implements DumpWriter {
     at += 8;
     bytes[at] = 0x0d;
     bytes[at + 1] = 0x0a;
-    at = writeOptions(bytes, at + 2, this.#expireAtMs, entry);
+    this.#ended(entry, batch, writeOptions(bytes, at + 2, this.#expireAtMs, entry));
+  }
+
+  /** Its command goes up to `at`. */
+  #ended(entry: RdbEntry, batch: Batch, at: number): void {
+    const { slot, keys } = batch;
     slot.commandAt[keys] = this.#commandAt;
     slot.commandAt[keys + 1] = at;
     slot.keyAt[keys] = this.#keyAt;
@@ -154,8 +165,64 @@ export class SliceWriter implements DumpWriter {
     slot.expireAtMs[keys] = this.#expireAtMs;
     batch.end = at;
     batch.keys = keys + 1;
-    batch.to = end;
+    batch.to = entry.end;
     if (batch.keys === this.#batchKeys) this.flush();
+  }
+
+  /** Writes the rest of a SET; a value that does not stand there as it is makes the head that of a RESTORE. */
+  #endSet(entry: RdbEntry, batch: Batch): boolean {
+    const bytes = this.#bytes;
+    const from = this.#tape.position(entry.valueStart);
+    const length = entry.end - entry.valueStart;
+    // The two upper bits of a length say how it is written (rdb.h, RDB_6BITLEN …); numbers and LZF stand in the fourth way.
+    const kind = bytes[from]! >> 6;
+    const prefix = kind === 0 ? 1 : kind === 1 ? 2 : bytes[from] === 0x80 ? 5 : 0;
+    if (prefix === 0) {
+      this.#becomeRestore();
+      return false;
+    }
+    const value = length - prefix;
+    let at = this.#at;
+    bytes[at] = 0x24;
+    at = writeDecimal(bytes, at + 1, value);
+    bytes[at] = 0x0d;
+    bytes[at + 1] = 0x0a;
+    at += 2;
+    batch.slot.bodyAt[batch.keys] = at;
+    batch.slot.bodyLength[batch.keys] = value;
+    const valueAt = from + prefix;
+    if (value < 48) for (let i = 0; i < value; i++) bytes[at + i] = bytes[valueAt + i]!;
+    else bytes.copyWithin(at, valueAt, valueAt + value);
+    at += value;
+    bytes[at] = 0x0d;
+    bytes[at + 1] = 0x0a;
+    at += 2;
+    if (this.#expireAtMs !== -1) {
+      for (let i = 0; i < pxAt.length; i++) bytes[at + i] = pxAt[i]!;
+      at = writeDecimal(bytes, at + pxAt.length, decimalDigits(this.#expireAtMs));
+      bytes[at] = 0x0d;
+      bytes[at + 1] = 0x0a;
+      at = writeDecimal(bytes, at + 2, this.#expireAtMs);
+      bytes[at] = 0x0d;
+      bytes[at + 1] = 0x0a;
+      at += 2;
+    }
+    for (let i = 0; i < nxArgument.length; i++) bytes[at + i] = nxArgument[i]!;
+    this.#ended(entry, batch, at + nxArgument.length);
+    return true;
+  }
+
+  /** Of the SET whose head was written a RESTORE. */
+  #becomeRestore(): void {
+    const bytes = this.#bytes;
+    const longer = restoreWord.length - setWord.length;
+    const from = this.#commandAt + 2;
+    bytes.copyWithin(from + restoreWord.length, from + setWord.length, this.#at);
+    bytes.set(restoreWord, from);
+    if (this.#expireAtMs !== -1) bytes[this.#commandAt + 1]!--;
+    this.#keyAt += longer;
+    this.#set = false;
+    this.#at = writeTtl(bytes, this.#at - 2 + longer, this.#expireAtMs);
   }
 
   /** What may be forgotten between two blocks: nothing of a key whose value is being read. */
@@ -205,11 +272,15 @@ export class SliceWriter implements DumpWriter {
     let at = batch.end;
     this.#commandAt = at;
     const hint = entry.idleSeconds >= 0 || entry.frequency >= 0 ? 2 : 0;
+    // How long or how often a key was used, and what modules keep beside it, only RESTORE can say.
+    this.#set = entry.typeCode === 0 && hint === 0 && entry.metaAt < 0;
+    const word = this.#set ? setWord : restoreWord;
     bytes[at] = 0x2a;
-    bytes[at + 1] = 0x34 + hint + (this.#expireAtMs === -1 ? 0 : 1);
+    // Without an expiry both have four arguments; with one, RESTORE has one more for ABSTTL and SET two for PXAT.
+    bytes[at + 1] = 0x34 + hint + (this.#expireAtMs === -1 ? 0 : this.#set ? 2 : 1);
     at += 2;
-    for (let i = 0; i < restoreWord.length; i++) bytes[at + i] = restoreWord[i]!;
-    at = writeDecimal(bytes, at + restoreWord.length, length);
+    for (let i = 0; i < word.length; i++) bytes[at + i] = word[i]!;
+    at = writeDecimal(bytes, at + word.length, length);
     bytes[at] = 0x0d;
     bytes[at + 1] = 0x0a;
     at += 2;
@@ -219,7 +290,11 @@ export class SliceWriter implements DumpWriter {
     if (length < 48) for (let i = 0; i < length; i++) bytes[at + i] = keyBytes[keyStart + i]!;
     else bytes.set(keyBytes.subarray(keyStart, keyEnd), at);
     at += length;
-    this.#at = writeTtl(bytes, at, this.#expireAtMs);
+    if (this.#set) {
+      bytes[at] = 0x0d;
+      bytes[at + 1] = 0x0a;
+      this.#at = at + 2;
+    } else this.#at = writeTtl(bytes, at, this.#expireAtMs);
     return true;
   }
 
@@ -261,6 +336,8 @@ export class SliceWriter implements DumpWriter {
 }
 
 const restoreWord = Buffer.from('\r\n$7\r\nRESTORE\r\n$');
+const setWord = Buffer.from('\r\n$3\r\nSET\r\n$');
+const pxAt = Buffer.from('$4\r\nPXAT\r\n$');
 const absTtl = Buffer.from('$6\r\nABSTTL\r\n');
 const idleTime = Buffer.from('$8\r\nIDLETIME\r\n$');
 const freq = Buffer.from('$4\r\nFREQ\r\n$');

@@ -16,7 +16,7 @@ export class Slot {
   readonly commandAt = new Int32Array(slotKeys + 1);
   readonly keyAt = new Int32Array(slotKeys);
   readonly keyLength = new Int32Array(slotKeys);
-  /** Where the payload lies, without its footer. */
+  /** Where the payload lies, without its footer; of a SET the value. */
   readonly bodyAt = new Int32Array(slotKeys);
   readonly bodyLength = new Int32Array(slotKeys);
   /** Where its record begins in the dump. */
