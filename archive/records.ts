@@ -36,6 +36,8 @@ export const timelineSchema = z.object({
   parent: z.object({ timeline: z.int().positive(), position }).optional(),
   /** Position of its first byte. */
   start: position,
+  /** Where in an append-only file that byte stands, and the database there; absent where it begins with a base. */
+  file: z.object({ name: z.string().min(1).max(255), offset: position, db: z.int().nonnegative() }).optional(),
   startedMs: timeMs,
   /** `discontinuity`: the server holds what does not follow, and it is not known why. */
   why: z.enum(['first', 'promotion', 'restore', 'undo', 'older-file', 'discontinuity', 'adopted']),

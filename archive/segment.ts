@@ -6,7 +6,7 @@ import { ARCHIVE_FORMAT_VERSION } from './records.ts';
 
 /** What a header takes at most; a longer one is damage. */
 export const headerBytes = 64 * 1024;
-/** Marks of one segment: at 50 ms for longer than any segment stays open. */
+/** Marks of one segment; what follows a file writes fewer, so that its header stays short of its limit. */
 const mostMarks = 2_000;
 
 const position = z.int().nonnegative();
@@ -44,6 +44,11 @@ export const segmentHeaderSchema = z.object({
   sha256,
   /** SHA-256 of the header line of the segment before it on this timeline; null for the first, and behind a gap. */
   previous: sha256.nullable(),
+  /**
+   * Position of the MULTI of a transaction that is open where the segment begins: only of one so long (64 MiB) that it was
+   * cut into several segments.
+   */
+  transactionAt: position.optional(),
   /** Run id of the server whose file it is. */
   runId: z.string().max(64),
 });
@@ -63,16 +68,23 @@ export function encodeSegment(
   header: Omit<SegmentHeader, 'formatVersion' | 'sha256'>,
   body: Uint8Array,
 ): { bytes: Buffer; header: SegmentHeader; digest: string } {
-  const whole: SegmentHeader = {
-    ...header,
-    formatVersion: ARCHIVE_FORMAT_VERSION,
-    sha256: createHash('sha256').update(body).digest('hex'),
-  };
-  const line = Buffer.from(JSON.stringify(checkDocument(kind, segmentHeaderSchema, whole, 'a segment')));
-  if (line.length > headerBytes || whole.end - whole.start !== body.length) {
+  const { line, digest, header: whole } = encodeSegmentHeader({ ...header, sha256: sha256Of(body) });
+  if (whole.end - whole.start !== body.length) {
     throw damaged('a segment', `its header does not fit its ${body.length} bytes`);
   }
-  return { bytes: Buffer.concat([line, lineFeed, body]), header: whole, digest: digestOf(line) };
+  return { bytes: Buffer.concat([line, body]), header: whole, digest };
+}
+
+/** Its first line with the line feed, for a body that is too long to be held. @param header with the body's SHA-256 */
+export function encodeSegmentHeader(header: Omit<SegmentHeader, 'formatVersion'>): {
+  line: Buffer;
+  header: SegmentHeader;
+  digest: string;
+} {
+  const whole: SegmentHeader = { ...header, formatVersion: ARCHIVE_FORMAT_VERSION };
+  const line = Buffer.from(JSON.stringify(checkDocument(kind, segmentHeaderSchema, whole, 'a segment')));
+  if (line.length > headerBytes) throw damaged('a segment', `its header takes ${line.length} bytes`);
+  return { line: Buffer.concat([line, lineFeed]), header: whole, digest: sha256Of(line) };
 }
 
 /**
@@ -87,7 +99,7 @@ export function decodeSegment(bytes: Buffer, key: string, at = 0): Segment & { n
   const next = bodyAt + header.end - header.start;
   if (next > bytes.length) throw damaged(key, `it ends ${next - bytes.length} bytes too early`);
   const body = bytes.subarray(bodyAt, next);
-  if (createHash('sha256').update(body).digest('hex') !== header.sha256) {
+  if (sha256Of(body) !== header.sha256) {
     throw damaged(key, 'its bytes are not those that were written (SHA-256)');
   }
   return { header, digest, body, next };
@@ -106,12 +118,12 @@ export function decodeSegmentHeader(
   const { start, marks, firstMs, lastMs } = header;
   const ascending = marks.every(([, upTo], i) => upTo <= header.end && upTo >= (marks[i - 1]?.[1] ?? start));
   if (header.end <= start || firstMs > lastMs || !ascending) throw damaged(key, 'its header contradicts itself');
-  return { header, digest: digestOf(line), bodyAt: at + end + 1 };
+  return { header, digest: sha256Of(line), bodyAt: at + end + 1 };
 }
 
 const lineFeed = Buffer.from('\n');
 
-const digestOf = (line: Uint8Array): string => createHash('sha256').update(line).digest('hex');
+const sha256Of = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 function damaged(key: string, what: string): RewindError {
   return new RewindError('ARCHIVE_SEGMENT_DAMAGED', `${key} cannot be read: ${what}.`);

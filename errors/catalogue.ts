@@ -17,6 +17,7 @@ import { restoreCompareErrors } from './restore-compare.ts';
 import { restoreKeysErrors } from './restore-keys.ts';
 import { restoreNativeErrors } from './restore-native.ts';
 import { sandboxErrors } from './sandbox.ts';
+import { shipAofErrors } from './ship-aof.ts';
 import { temporalErrors } from './temporal.ts';
 
 const all = {
@@ -25,6 +26,7 @@ const all = {
   ...rdbErrors,
   ...aofErrors,
   ...archiveErrors,
+  ...shipAofErrors,
   ...corruptionErrors,
   ...repositoryErrors,
   ...sandboxErrors,

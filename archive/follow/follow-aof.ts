@@ -1,0 +1,27 @@
+import type { InstanceContext } from '../../backup/instance-context.ts';
+import { lockFollowing } from './follow-lock.ts';
+import { type FollowFigures, type FollowIO, type FollowOptions, followDefaults } from './follow-options.ts';
+import { Follower } from './follower.ts';
+
+/**
+ * Follows the append-only files of an instance into its archive until the signal; then it ships what it can and returns.
+ *
+ * @throws ARCHIVE_NOT_POSSIBLE, ARCHIVE_FOLLOWED, ARCHIVE_TAKEN_OVER, ARCHIVE_FOREIGN, IDENTITY_REFUSED,
+ *   REDIS_REFUSED_LOGIN, ARCHIVE_RECORD_INVALID, ARCHIVE_SEGMENT_DAMAGED; no error of a store ends it
+ */
+export async function followAof(
+  context: InstanceContext,
+  io: FollowIO,
+  options: Partial<FollowOptions> = {},
+): Promise<FollowFigures> {
+  const follower = new Follower(context, io, { ...followDefaults, ...options });
+  const place = await follower.locate();
+  if (!place) return follower.figures;
+  const lock = await lockFollowing(place);
+  try {
+    await follower.run();
+    return follower.figures;
+  } finally {
+    lock.release();
+  }
+}

@@ -1,0 +1,125 @@
+import { RewindError } from '../../errors/rewind-error.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { baseKey, baseRecordKey, eventKey, segmentKey, timelineKey } from '../layout.ts';
+import {
+  ARCHIVE_FORMAT_VERSION,
+  type BaseRecord,
+  baseSchema,
+  decodeRecord,
+  type EventRecord,
+  encodeRecord,
+  eventSchema,
+  recordBytes,
+  type TimelineRecord,
+  timelineSchema,
+} from '../records.ts';
+import { encodeSegment, encodeSegmentHeader, type SegmentHeader } from '../segment.ts';
+import { digestOfBytes, slicesOf } from './file-tail.ts';
+import type { HeldFile } from './held-files.ts';
+
+/** A longer body is not held: it is read twice. */
+const heldBodyBytes = 16 * 1024 * 1024;
+
+/** A segment that is ready to be stored: twice the same gives the same bytes. */
+export interface ReadySegment {
+  readonly key: string;
+  readonly header: SegmentHeader;
+  readonly digest: string;
+  readonly store: (signal: AbortSignal) => Promise<unknown>;
+}
+
+/** @returns undefined where the file has no such bytes any more */
+export async function readySegment(
+  repository: Repository,
+  { handle }: Pick<HeldFile, 'handle'>,
+  header: Omit<SegmentHeader, 'formatVersion' | 'sha256'>,
+): Promise<ReadySegment | undefined> {
+  const key = segmentKey(header.instance, header.timeline, header.start);
+  const from = header.file.offset;
+  const length = header.end - header.start;
+  if (length > heldBodyBytes) {
+    const sha256 = await digestOfBytes(handle, from, from + length);
+    if (sha256 === undefined) return undefined;
+    const { line, digest, header: whole } = encodeSegmentHeader({ ...header, sha256 });
+    const bytes = async function* () {
+      yield line;
+      for await (const slice of slicesOf(handle, from, from + length)) yield Buffer.from(slice);
+    };
+    const sizeHint = line.length + length;
+    return { key, header: whole, digest, store: (signal) => repository.putStream(key, bytes(), { sizeHint, signal }) };
+  }
+  const body = Buffer.allocUnsafe(length);
+  let read = 0;
+  for await (const slice of slicesOf(handle, from, from + length)) read += slice.copy(body, read);
+  if (read < length) return undefined;
+  const { bytes, digest, header: whole } = encodeSegment(header, body);
+  return { key, header: whole, digest, store: () => repository.putSmall(key, bytes) };
+}
+
+/** @returns false where another one has begun a timeline of this number */
+export async function storeTimeline(
+  repository: Repository,
+  record: Omit<TimelineRecord, 'formatVersion'>,
+): Promise<boolean> {
+  const key = timelineKey(record.instance, record.timeline);
+  const whole: TimelineRecord = { ...record, formatVersion: ARCHIVE_FORMAT_VERSION };
+  return unlessTaken(() => repository.putSmall(key, encodeRecord(timelineSchema, whole, key)));
+}
+
+/** Twice the same, also with other figures, is one event: the first stands. */
+export async function storeEvent(repository: Repository, record: Omit<EventRecord, 'formatVersion'>): Promise<void> {
+  const key = eventKey(record.instance, record.timeline, record);
+  const whole: EventRecord = { ...record, formatVersion: ARCHIVE_FORMAT_VERSION };
+  await unlessTaken(() => repository.putSmall(key, encodeRecord(eventSchema, whole, key)));
+}
+
+/**
+ * Stores a base once, its record last.
+ *
+ * @throws ARCHIVE_TAKEN_OVER where another base stands at its position
+ */
+export async function storeBase(
+  repository: Repository,
+  file: HeldFile,
+  record: Omit<BaseRecord, 'formatVersion' | 'kind' | 'sizeBytes' | 'sha256'>,
+  options: { signal: AbortSignal; onProgress?: (done: number, total: number) => void },
+): Promise<BaseRecord> {
+  const { instance, timeline, position } = record;
+  const key = baseKey(instance, timeline, position);
+  const recordKey = baseRecordKey(instance, timeline, position);
+  const { size } = await file.handle.stat();
+  const sha256 = await digestOfBytes(file.handle, 0, size);
+  if (sha256 === undefined) throw new RewindError('UPLOAD_SOURCE_CHANGED', `The base ${file.name} changed its size.`);
+  const head = Buffer.alloc(6);
+  await file.handle.read(head, 0, head.length, 0);
+  const kind = /^(REDIS|VALKEY)/.test(head.toString('latin1')) ? 'rdb' : 'aof';
+  const whole: BaseRecord = { ...record, formatVersion: ARCHIVE_FORMAT_VERSION, kind, sizeBytes: size, sha256 };
+  const stored = await unlessTaken(() =>
+    repository.putFile(
+      key,
+      { fd: file.handle.fd },
+      { sizeBytes: size, signal: options.signal, onProgress: options.onProgress },
+    ),
+  );
+  if (!stored) throw takenOver(`another base stands at ${key}`);
+  const written = await unlessTaken(() => repository.putSmall(recordKey, encodeRecord(baseSchema, whole, recordKey)));
+  if (!written) {
+    const standing = decodeRecord(baseSchema, await repository.readSmall(recordKey, recordBytes), recordKey);
+    if (standing.sha256 !== sha256) throw takenOver(`another base stands at ${key}`);
+  }
+  return whole;
+}
+
+export function takenOver(what: string): RewindError {
+  return new RewindError('ARCHIVE_TAKEN_OVER', `Another agent archives this instance: ${what}.`);
+}
+
+async function unlessTaken(put: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await put();
+    return true;
+  } catch (error) {
+    if (error instanceof RewindError && error.code === 'OBJECT_EXISTS') return false;
+    throw error;
+  }
+}

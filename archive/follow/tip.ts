@@ -1,0 +1,103 @@
+import { RewindError } from '../../errors/rewind-error.ts';
+import type { Repository } from '../../repository/repository.ts';
+import {
+  basesDirectory,
+  eventKey,
+  eventsDirectory,
+  hoursDirectory,
+  parseBaseRecordKey,
+  parseEventKey,
+  parseHourKey,
+  parseSegmentKey,
+  parseTimelineKey,
+  segmentKey,
+  segmentsDirectory,
+  timelineKey,
+  timelinesDirectory,
+} from '../layout.ts';
+import { decodeRecord, eventSchema, recordBytes, type TimelineRecord, timelineSchema } from '../records.ts';
+import { decodeSegmentHeader, headerBytes, type SegmentHeader } from '../segment.ts';
+
+/** How far the archive of an instance goes: all that a follower has to know of it, from any machine. */
+export interface Tip {
+  /** The newest one. */
+  readonly timeline: TimelineRecord;
+  /** Behind all that the timeline knows of: segments, gaps, bases. */
+  readonly position: number;
+  /** Its last segment; absent before the first. */
+  readonly last?: { readonly header: SegmentHeader; readonly digest: string };
+  /** Something stands between the last segment and `position`: nothing goes on from that segment any more. */
+  readonly behindGap: boolean;
+  /** Positions of the bases on it. */
+  readonly bases: ReadonlySet<number>;
+}
+
+/**
+ * Reads it from names, one record and one header.
+ *
+ * @returns undefined where nothing was ever archived
+ * @throws ARCHIVE_FOREIGN, ARCHIVE_RECORD_INVALID, ARCHIVE_SEGMENT_DAMAGED
+ */
+export async function readTip(repository: Repository, instance: string, identity: string): Promise<Tip | undefined> {
+  const newest = await newestTimeline(repository, instance);
+  if (newest === undefined) return undefined;
+  const key = timelineKey(instance, newest);
+  const timeline = decodeRecord(timelineSchema, await repository.readSmall(key, recordBytes), key);
+  if (timeline.identity !== identity) {
+    throw new RewindError(
+      'ARCHIVE_FOREIGN',
+      `The archive of ${instance} in ${repository.url} is of the instance ${timeline.identity}; its backups are of ${identity}.`,
+    );
+  }
+  const [segments, bases, hours, gapEnd] = await Promise.all([
+    positions(repository, segmentsDirectory(instance, newest), (name) => parseSegmentKey(name, instance, newest)),
+    positions(repository, basesDirectory(instance, newest), (name) => parseBaseRecordKey(name, instance, newest)),
+    positions(repository, hoursDirectory(instance, newest), (name) => parseHourKey(name, instance, newest)?.end),
+    endOfLastGap(repository, instance, newest),
+  ]);
+  const start = segments.at(-1);
+  const last = start === undefined ? undefined : await headerAt(repository, segmentKey(instance, newest, start));
+  const end = last?.header.end ?? timeline.start;
+  const position = Math.max(end, gapEnd, bases.at(-1) ?? 0, hours.at(-1) ?? 0);
+  return { timeline, position, ...(last ? { last } : {}), behindGap: position > end, bases: new Set(bases) };
+}
+
+export async function newestTimeline(repository: Repository, instance: string): Promise<number | undefined> {
+  return (await positions(repository, timelinesDirectory(instance), (name) => parseTimelineKey(name, instance))).at(-1);
+}
+
+/** The header of a segment by its first bytes. */
+export async function headerAt(
+  repository: Repository,
+  key: string,
+): Promise<{ header: SegmentHeader; digest: string; bodyAt: number }> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of await repository.read(key, { end: headerBytes + 1 })) chunks.push(chunk as Buffer);
+  return decodeSegmentHeader(Buffer.concat(chunks), key);
+}
+
+/** Ascending. */
+export async function positions(
+  repository: Repository,
+  directory: string,
+  parse: (key: string) => number | undefined,
+): Promise<number[]> {
+  const found: number[] = [];
+  for await (const { key } of repository.list(directory)) {
+    const position = parse(key);
+    if (position !== undefined) found.push(position);
+  }
+  return found.sort((a, b) => a - b);
+}
+
+async function endOfLastGap(repository: Repository, instance: string, timeline: number): Promise<number> {
+  let newest: { position: number; timeMs: number; kind: 'gap' } | undefined;
+  for await (const { key } of repository.list(eventsDirectory(instance, timeline))) {
+    const name = parseEventKey(key, instance, timeline);
+    if (name?.kind === 'gap' && name.position >= (newest?.position ?? 0)) newest = { ...name, kind: 'gap' };
+  }
+  if (newest === undefined) return 0;
+  const key = eventKey(instance, timeline, newest);
+  const gap = decodeRecord(eventSchema, await repository.readSmall(key, recordBytes), key);
+  return gap.until?.position ?? 0;
+}

@@ -1,0 +1,29 @@
+import type { ErrorEntry } from './entry.ts';
+
+/** Of following an append-only file into the archive. */
+export const shipAofErrors = {
+  ARCHIVE_NOT_POSSIBLE: {
+    when: 'The append-only file of this server cannot be followed: one single file (before Redis 7.0), or not on this machine.',
+    safe: 'Nothing was changed. Backups are taken as before.',
+    next: 'Upgrade to Redis 7.0 or Valkey 7.2 or newer, or run the host agent on Redis’ machine; until then instances.NAME.archive: false, and shorten backup.every.',
+    retryable: false,
+  },
+  ARCHIVE_TAKEN_OVER: {
+    when: 'Another agent has gone on with the archive of this instance from the place at which this one stood.',
+    safe: 'What either of them has stored stays as it is and is not mixed. This agent writes nothing more.',
+    next: 'Find the other agent (rewind timeline NAME names the server of each timeline) and let one of them end.',
+    retryable: false,
+  },
+  ARCHIVE_FOLLOWED: {
+    when: 'Another process on this host follows the same append-only files.',
+    safe: 'That one goes on; nothing was changed.',
+    next: 'Nothing, where an agent is just being replaced: this is tried again. Otherwise end one of the two.',
+    retryable: true,
+  },
+  ARCHIVE_FOREIGN: {
+    when: 'The archive under this name is of another instance than its backups.',
+    safe: 'Nothing was changed.',
+    next: 'Give the instance another name or another repository; two servers never mix in one archive.',
+    retryable: false,
+  },
+} as const satisfies Record<string, ErrorEntry>;

@@ -1,0 +1,43 @@
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { connectRedis } from '../../redis/connection.ts';
+import { archiveContext, chainedBytes, follow, followable, readArchive, until } from '../support/archive.ts';
+import { startRedis } from '../support/servers.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+
+const binary = Buffer.from('\r\n*1\r\n$4\r\nPING\r\n\0\0#TS:1\r\n*', 'latin1');
+
+test('what was written before the host’s folder went is there byte for byte, base and segments, chained', async () => {
+  await using home = await temporaryFolder('archive-home');
+  await using store = await temporaryFolder('archive-store');
+  const server = await startRedis({ config: followable });
+  const redis = await connectRedis({ url: server.url });
+  const context = await archiveContext(server, { home: home.path, repository: store.path });
+  const following = follow(context, { segmentBytes: 20_000 });
+  try {
+    await redis.set('before', binary);
+    await until('the first base', async () => (following.figures()?.bases ?? 0) > 0);
+    for (let i = 0; i < 50; i++) {
+      await redis.set(`key:${i}`, Buffer.concat([binary, Buffer.alloc(i * 100, i), binary]));
+      await redis.multi().incr('counter').append('text', binary).exec();
+    }
+    await redis.select(3);
+    await redis.set('elsewhere', binary);
+    const incr = join(server.dir, 'appendonlydir', 'appendonly.aof.1.incr.aof');
+    const base = await readFile(join(server.dir, 'appendonlydir', 'appendonly.aof.1.base.rdb'));
+    const written = await readFile(incr);
+    await until('all of it is shipped', async () => following.figures()?.position === written.length);
+    await rm(server.dir, { recursive: true });
+    const { timelines, segments, bases } = await readArchive(context.repository);
+    expect(timelines).toMatchObject([{ timeline: 1, start: 0, why: 'first' }]);
+    expect(bases).toMatchObject([{ position: 0, kind: 'rdb', sizeBytes: base.length }]);
+    expect(segments.length).toBeGreaterThan(5);
+    expect(chainedBytes({ timelines, segments, bases, events: [] }, 1)).toEqual(written);
+    expect(segments.some(({ header }) => (header.stamps?.last ?? 0) > 1_700_000_000)).toBe(true);
+  } finally {
+    redis.disconnect();
+    await following.stop();
+    await server.stop();
+  }
+});
