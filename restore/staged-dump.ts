@@ -7,6 +7,7 @@ import type { StepIO } from '../process/step-io.ts';
 import { download } from '../repository/download.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { RestorePoint } from './restore-point.ts';
+import { isMarkedProven, markProven } from './staged-mark.ts';
 
 /** What restores have on this machine's disk: a folder each. */
 const restoresFolder = (home: string): string => join(home, 'restores');
@@ -19,8 +20,8 @@ const FORGOTTEN_MS = 30 * 86_400_000;
 
 /**
  * Brings a backup's dump onto this machine's disk and compares its SHA-256, so that the work itself reads from a disk and
- * not across a network that may break in the middle. What is there already is read once more, not fetched: done twice it
- * is the same, and an agent that moved to another machine fetches it there.
+ * not across a network that may break in the middle. What is there already is not fetched, and read once more unless it
+ * just was: done twice it is the same, and an agent that moved to another machine fetches it there.
  *
  * @param folder of the restore
  * @throws DISK_FULL; STAGED_DUMP_DIFFERS when the store gives other bytes than were saved
@@ -33,11 +34,12 @@ export async function stageDump(
 ): Promise<string> {
   const path = join(folder, 'dump.rdb');
   const there = await stat(path).catch(() => undefined);
-  if (
-    there?.size === point.sizeBytes &&
-    (await digestOf(createReadStream(path), io, point.sizeBytes)) === point.sha256
-  ) {
-    return path;
+  if (there?.size === point.sizeBytes) {
+    if (await isMarkedProven(path, point.sha256)) return path;
+    if ((await digestOf(createReadStream(path), io, point.sizeBytes)) === point.sha256) {
+      await markProven(path, point.sha256);
+      return path;
+    }
   }
   await mkdir(folder, { recursive: true, mode: 0o700 });
   for (const name of await readdir(folder)) {
@@ -58,6 +60,7 @@ export async function stageDump(
       );
     }
     await rename(part, path);
+    await markProven(path, point.sha256);
     return path;
   } finally {
     await rm(part, { force: true });
