@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { PutKeysCursor } from '../../restore/keys/put-keys.ts';
 import { fillServer } from '../../scripts/bench/dataset.ts';
@@ -98,3 +99,36 @@ test('killed -9 on the way and called again, commands end as they would have; ha
   for (const key of live) if (!known.has(key)) await target.redis.unlink(key);
   expect(await digestOf(target)).toBe(await digestOf(await stage.source('redis-6.2', 3000, 52)));
 }, 120_000);
+
+test('what a restore left that was killed and never gone on with, the next one takes away, and nothing of anybody else', async () => {
+  const source = await stage.source('redis-7.0', 50, 53);
+  const target = await stage.side('redis-6.2');
+  const own = ['redis-rewind:restoring:', 'redis-rewind:restoring:soon', 'x:redis-rewind:restoring:5'];
+  for (const db of [0, 3]) {
+    await target.redis.select(db);
+    await target.redis.rpush('redis-rewind:restoring:4711', 'half', 'a list');
+    for (const key of own) await target.redis.set(key, 'of an application');
+  }
+  await put(await stage.task(source.dump, target, { by: 'commands' }));
+  for (const db of [0, 3]) {
+    await target.redis.select(db);
+    expect((await target.redis.keys('*restoring:*')).sort()).toEqual([...own].sort());
+  }
+});
+
+test('cancelled inside of a long key, it takes what it has begun with it', async () => {
+  const source = await stage.side('redis-7.0');
+  for (let i = 0; i < 40; i++) await source.redis.rpush('long', ...Array.from({ length: 2000 }, (_, n) => `${i}:${n}`));
+  await source.redis.save();
+  const target = await stage.side('redis-6.2');
+  const cancel = new AbortController();
+  const task = await stage.task(join(source.server.dir, 'dump.rdb'), target, { by: 'commands' });
+  const putting = put(task, { signal: cancel.signal }).catch((error) => error);
+  // Seen or not (it may be done before): in the end no name of ours is there.
+  for (let seen = 0; seen === 0 && (await target.redis.exists('long')) === 0; ) {
+    seen = (await target.redis.keys('redis-rewind:*')).length;
+  }
+  cancel.abort();
+  await putting;
+  expect(await target.redis.keys('redis-rewind:*')).toEqual([]);
+}, 60_000);
