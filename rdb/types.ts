@@ -75,6 +75,11 @@ export function isDecoded(type: RdbType): type is DecodedType {
   return type !== 'module' && type !== 'array';
 }
 
+/** True for the types of hashes that are written only where a field expires. */
+export function hasFieldExpiries(magic: RdbMagic, code: number): boolean {
+  return magic === 'REDIS' ? code >= 22 && code <= 25 : code === 22;
+}
+
 /** A name for a type byte that is none of `typesOf`, for errors. */
 export function unknownTypeName(magic: RdbMagic, code: number): string {
   const later = typesOf(magic).get(code);

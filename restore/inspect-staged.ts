@@ -1,6 +1,7 @@
 import type { StepIO } from '../process/step-io.ts';
 import type { RdbEntry } from '../rdb/entry.ts';
-import { isDecoded } from '../rdb/types.ts';
+import type { RdbMagic } from '../rdb/magic.ts';
+import { hasFieldExpiries, isDecoded } from '../rdb/types.ts';
 import type { RdbVisitor } from '../rdb/visitor.ts';
 import { isUnknown, walkRdb } from '../rdb/walk.ts';
 import { expiryToPut, type TtlMode } from './keys/expiry-rule.ts';
@@ -45,10 +46,16 @@ class StagedTally implements RdbVisitor {
   #largestKeyOffset = -1;
   #usedMemoryBytes = 0;
   #isSelected = false;
+  #magic: RdbMagic = 'REDIS';
+  #hashesWithFieldExpiries = 0;
 
   constructor(selector: KeySelector, hasExpired: (expireAtMs: number) => boolean) {
     this.#selector = selector;
     this.#hasExpired = hasExpired;
+  }
+
+  header(magic: RdbMagic): void {
+    this.#magic = magic;
   }
 
   aux(name: string, value: string): void {
@@ -64,6 +71,7 @@ class StagedTally implements RdbVisitor {
     if (!this.#isSelected) return;
     if (entry.expireAtMs !== -1 && this.#hasExpired(entry.expireAtMs)) this.#expired++;
     else this.#keys++;
+    if (hasFieldExpiries(this.#magic, entry.typeCode)) this.#hashesWithFieldExpiries++;
     const bytes = entry.end - entry.valueStart;
     if (bytes > this.#largestValueBytes) {
       this.#largestValueBytes = bytes;
@@ -80,6 +88,7 @@ class StagedTally implements RdbVisitor {
       largestKeyOffset: this.#largestKeyOffset,
       usedMemoryBytes: this.#usedMemoryBytes,
       undecodable: [...this.undecodable],
+      hashesWithFieldExpiries: this.#hashesWithFieldExpiries,
     };
   }
 }

@@ -68,6 +68,17 @@ export function planRestore(inputs: PlanInputs): RestorePlan {
       `${selected.expired} keys have expired since they were saved and stay away (--ttl shift brings them back).`,
     );
   }
+  if (request.ttl !== 'keep' && way !== 'slices' && way !== 'commands') {
+    tells.push(
+      `--ttl ${request.ttl} does nothing here: the dump is loaded as it stands, and every key keeps the time that it had.`,
+    );
+  }
+  const fieldsKeep = way === 'slices' && request.ttl !== 'keep' ? (staged?.hashesWithFieldExpiries ?? 0) : 0;
+  if (fieldsKeep > 0) {
+    tells.push(
+      `${fieldsKeep} hashes have fields that expire by themselves: --ttl ${request.ttl} is for keys, these fields keep the times that they had, and those that have passed stay away.`,
+    );
+  }
   if (target?.aof && way === 'slices') tells.push('The append-only file is rewritten once at the end.');
   const loses = lossesOf(inputs, way, liveKeys);
   return {

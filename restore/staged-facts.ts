@@ -8,6 +8,8 @@ export interface StagedFacts {
   readonly usedMemoryBytes: number;
   /** Kinds of values whose bytes cannot be sliced out. */
   readonly undecodable: readonly string[];
+  /** Selected hashes with fields that expire by themselves; absent in what was staged before this was looked for. */
+  readonly hashesWithFieldExpiries?: number;
   /** What commands cannot say to the target, where it cannot load this dump and that way has to be gone. */
   readonly cannotSay: readonly string[];
 }

@@ -1,6 +1,7 @@
 import type { RdbEntry } from '../../rdb/entry.ts';
 import type { RdbMagic } from '../../rdb/magic.ts';
 import type { RdbSource } from '../../rdb/source.ts';
+import { hasFieldExpiries } from '../../rdb/types.ts';
 import type { ValueSink } from '../../rdb/value-sink.ts';
 import { moduleTypeName } from '../../rdb/values/module.ts';
 import type { RdbVisitor } from '../../rdb/visitor.ts';
@@ -9,11 +10,6 @@ import type { CommandFacts } from './command-facts.ts';
 import type { IdList } from './id-list.ts';
 import { StreamSurvey } from './stream-survey.ts';
 
-/** Types of hashes that are written only where a field expires (rdb.h), by family. */
-const withFieldExpiries: Readonly<Record<RdbMagic, ReadonlySet<number>>> = {
-  REDIS: new Set([22, 23, 24, 25]),
-  VALKEY: new Set([22]),
-};
 /** Of REDIS: streams that remember their producers from STREAM_LISTPACKS_4 on. */
 const firstWithProducers = 26;
 
@@ -68,7 +64,7 @@ export class CommandSurvey implements RdbVisitor {
     if (entry.idleSeconds >= 0 || entry.frequency >= 0) this.#usage++;
     if (entry.metaAt >= 0) this.#metadata++;
     if (type === 'array') this.#arrayKeys++;
-    if (type === 'hash' && withFieldExpiries[this.#magic].has(typeCode)) this.#hashes++;
+    if (hasFieldExpiries(this.#magic, typeCode)) this.#hashes++;
     if (type === 'module') {
       const name = moduleTypeName(entry.moduleId);
       this.#moduleKeys.set(name, (this.#moduleKeys.get(name) ?? 0) + 1);

@@ -58,6 +58,22 @@ const plan = (input: object, more: Partial<PlanInputs> = {}) =>
     ...more,
   });
 
+test('that fields of hashes keep their times where those of keys are moved or dropped is told', () => {
+  const fields = { staged: { ...staged, hashesWithFieldExpiries: 12 } };
+  for (const ttl of ['shift', 'drop']) {
+    expect(plan({ ttl }, fields).tells.join()).toContain('12 hashes have fields that expire by themselves');
+    expect(plan({ ttl }).tells).toEqual([]);
+  }
+  expect(plan({}, fields).tells).toEqual([]);
+});
+
+test('that a dump which is loaded whole keeps every time is told', () => {
+  for (const more of [{ into: 'sandbox' }, { into: '/srv/restore' }, { onConflict: 'replace-all' }]) {
+    expect(plan({ ...more, ttl: 'shift' }).tells.join()).toContain('--ttl shift does nothing here');
+    expect(plan(more).tells).toEqual([]);
+  }
+});
+
 describe('the way that is chosen', () => {
   test('live keys are kept and nothing is lost: no person has to be asked', () => {
     expect(plan({})).toMatchObject({ way: 'slices', destructive: false, loses: [], refusals: [], liveKeys: 100 });
