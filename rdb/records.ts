@@ -61,8 +61,15 @@ export class RdbRecords {
   readonly #slotImport = new SlotImport(this.#strings);
   #passedOver: PassedOver = this.#moduleAux;
 
-  constructor(visitor: RdbVisitor) {
+  readonly #onlyOfVersion: boolean;
+
+  /**
+   * @param onlyOfVersion refuse types and opcodes that came later than the dump's version; servers read them all the same,
+   *   whatever the header says
+   */
+  constructor(visitor: RdbVisitor, onlyOfVersion = false) {
     this.#visitor = visitor;
+    this.#onlyOfVersion = onlyOfVersion;
   }
 
   get phase(): RecordPhase {
@@ -133,7 +140,7 @@ export class RdbRecords {
   beginAt(magic: RdbMagic, version: number, db: number): void {
     this.magic = magic;
     this.version = version;
-    for (const [code, info] of typesOf(magic, version)) this.#types[code] = info;
+    for (const [code, info] of typesOf(magic, this.#onlyOfVersion ? version : undefined)) this.#types[code] = info;
     this.#readers = valueReaders(magic, this.#strings, this.#module);
     this.#entry.db = db;
     this.#phase = 'record';
@@ -186,7 +193,7 @@ export class RdbRecords {
 
   /** An opcode that belongs to no key. */
   #opcode(c: Cursor, code: number, at: number): void {
-    if (!hasOpcode(this.version, code)) throw this.#unknown(code, at);
+    if (this.#onlyOfVersion && !hasOpcode(this.version, code)) throw this.#unknown(code, at);
     if (this.#recordStart >= 0 && !mayStandInRecord(code)) {
       throw c.corrupt('an expiry or an idle time is followed by no key', at);
     }

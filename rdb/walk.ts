@@ -8,6 +8,11 @@ export interface WalkOptions {
   /** What may follow the dump's end: nothing (default), or anything, which is then left unread. */
   readonly trailing?: 'error' | 'allowed';
   readonly signal?: AbortSignal;
+  /**
+   * Refuse what came into the format later than the version in the header. Servers take it as it is, so a dump is read
+   * without; but no server wrote it, so that among damage it is none of its records.
+   */
+  readonly onlyOfVersion?: boolean;
   /** Read a file without letting the event loop run: for a process that does nothing else. */
   readonly blocking?: boolean;
   /** Called after each block with the bytes read so far, and the file's size where it is known. */
@@ -36,7 +41,7 @@ export interface WalkResult {
  *   RDB_READ_FAILED, RDB_CANCELLED
  */
 export async function walkRdb(source: RdbSource, visitor: RdbVisitor, options: WalkOptions = {}): Promise<WalkResult> {
-  const walker = new RdbWalker(visitor);
+  const walker = new RdbWalker(visitor, undefined, options.onlyOfVersion);
   const opened = await openSource(source, options.blocking);
   let unknown: RewindError | undefined;
   try {

@@ -43,8 +43,9 @@ export class RdbWalker {
   /** Offset in the dump of the window's first byte. */
   #base = 0;
 
-  constructor(visitor: RdbVisitor, start?: WalkStart) {
-    this.#records = new RdbRecords(visitor);
+  /** @param onlyOfVersion as in `WalkOptions` */
+  constructor(visitor: RdbVisitor, start?: WalkStart, onlyOfVersion = false) {
+    this.#records = new RdbRecords(visitor, onlyOfVersion);
     this.#sumsAll = start === undefined;
     if (start === undefined) return;
     this.#records.beginAt(start.magic, start.version, start.db);

@@ -63,6 +63,7 @@ export async function walkFrom(
   try {
     const { end, crc } = await walkRdb(following(path, before, place.offset, to), makeVisitor(shift), {
       trailing: 'allowed',
+      onlyOfVersion: true,
       signal,
     });
     return { end: end + shift, errorOffset: -1, crc };
