@@ -129,7 +129,9 @@ export class Follower {
           if (await this.#goOn()) await this.#ship();
           if (this.#stopped()) break;
         } catch (error) {
-          if (!(error instanceof LookAgain)) throw error;
+          // What is let go of for want of room is closed under whoever reads it.
+          const letGo = this.#dropped && !(error instanceof RewindError && !error.retryable);
+          if (!(error instanceof LookAgain) && !letGo) throw error;
           this.#stretch = undefined;
         }
       }
@@ -215,11 +217,11 @@ export class Follower {
   }
 
   async #remember(signs: ServerSigns, last: HeldFile): Promise<void> {
-    // Behind what is not shipped yet the old figures still count.
-    if (this.#stretch?.file.id !== last.id) return;
     const { runId, replicationId, configSets } = signs;
+    // Figures of the moment at which the file was first appended to by this process: later ones would hide a CONFIG SET.
+    const known = this.#place.lastFile === last.name && this.#place.runId === runId;
+    if (known || !signs.aofOn || this.#stretch?.file.id !== last.id) return;
     const next = { ...this.#place, runId, replicationId, configSets, lastFile: last.name };
-    if (JSON.stringify(next) === JSON.stringify(this.#place)) return;
     this.#place = next;
     await rememberPlace(this.#context.home, this.#context.policy.instance, next);
   }

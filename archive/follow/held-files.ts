@@ -114,7 +114,8 @@ export class HeldFiles {
   async onlyOurs(): Promise<{ file: HeldFile; sizeBytes: number }[]> {
     const ours: { file: HeldFile; sizeBytes: number }[] = [];
     for (const file of this.all()) {
-      const { nlink, size } = await file.handle.stat();
+      // Let go of meanwhile: undefined.
+      const { nlink = Number.POSITIVE_INFINITY, size = 0 } = (await file.handle.stat().catch(() => undefined)) ?? {};
       if (nlink <= (file.link === undefined ? 0 : 1)) ours.push({ file, sizeBytes: size });
     }
     return ours;

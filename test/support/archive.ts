@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
+import type { Redis } from 'ioredis';
 import { followAof } from '../../archive/follow/follow-aof.ts';
 import type { FollowFigures, FollowOptions } from '../../archive/follow/follow-options.ts';
 import {
@@ -11,6 +12,8 @@ import {
   segmentsDirectory,
   timelinesDirectory,
 } from '../../archive/layout.ts';
+import { findMoment } from '../../archive/read/find-moment.ts';
+import { layDown } from '../../archive/read/lay-down.ts';
 import {
   type BaseRecord,
   baseSchema,
@@ -26,6 +29,9 @@ import type { InstanceContext } from '../../backup/instance-context.ts';
 import type { InstancePolicy } from '../../policy/instance-policy.ts';
 import { openRepository } from '../../repository/open.ts';
 import type { Repository } from '../../repository/repository.ts';
+import { dataDigest, debugAllowed } from './data-digest.ts';
+import { type Flavour, startRedis } from './servers.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
 export const instance = 'orders';
 
@@ -142,4 +148,24 @@ export async function until<T>(what: string, ask: () => Promise<T | undefined | 
     if (Date.now() > deadline) throw new Error(`not within ${withinMs} ms: ${what}`);
     await sleep(20);
   }
+}
+
+/** The digest of what a plain server holds that starts from the newest moment of the archive. */
+export async function latestDigest({ repository }: InstanceContext, flavour?: Flavour): Promise<string> {
+  const place = { repository, instance };
+  await using folder = await temporaryFolder('archive-latest');
+  const moment = await findMoment(place, { kind: 'latest' });
+  await layDown(place, moment, folder.path, { signal: new AbortController().signal, onProgress: () => undefined });
+  const config = { appendonly: 'yes', ...debugAllowed(flavour) };
+  const server = await startRedis({ dir: folder.path, config, ...(flavour ? { flavour } : {}) });
+  return dataDigest(server).finally(() => server.stop());
+}
+
+/** Waits until a rewrite has ended. */
+export async function rewritten(redis: Redis): Promise<void> {
+  await redis.bgrewriteaof();
+  await until('the rewrite', async () => {
+    const info = await redis.info('persistence');
+    return !/aof_rewrite_in_progress:1|aof_rewrite_scheduled:1/.test(info) && /aof_last_bgrewrite_status:ok/.test(info);
+  });
 }
