@@ -1,5 +1,5 @@
 import type { InstanceContext } from '../backup/instance-context.ts';
-import { findRestorePoint, type RestorePoint } from '../restore/restore-point.ts';
+import { type ArchivePoint, findPoint, findRestorePoint, type RestorePoint } from '../restore/restore-point.ts';
 import { runStep } from './step.ts';
 
 export interface WantedPoint {
@@ -9,15 +9,21 @@ export interface WantedPoint {
   readonly to: string;
   /** ISO 8601: only what was begun before. */
   readonly before?: string;
+  /** True where whoever asks can take a moment of the archive, too. */
+  readonly moments?: boolean;
+  /** Of the archive. */
+  readonly timeline?: number;
 }
 
-/** Choosing a backup, from the repository alone. */
+/** Choosing a backup or a moment of the archive, from the repository alone. */
 export function restorePointActivities(contextOf: (subject: WantedPoint) => Promise<InstanceContext>) {
   return {
-    findBackup: (wanted: WantedPoint): Promise<RestorePoint> =>
+    findBackup: (wanted: WantedPoint): Promise<RestorePoint | ArchivePoint> =>
       runStep(async () => {
         const { repository } = await contextOf(wanted);
-        return findRestorePoint(repository, wanted.instance, wanted.to, wanted.before);
+        const { instance, to, before, timeline } = wanted;
+        if (!wanted.moments) return findRestorePoint(repository, instance, to, before);
+        return findPoint(repository, instance, to, { before, timeline });
       }),
   };
 }

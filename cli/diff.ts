@@ -5,12 +5,14 @@ import { policyOf } from '../policy/instance-policy.ts';
 import type { StepIO } from '../process/step-io.ts';
 import type { Repository } from '../repository/repository.ts';
 import { type DiffCounts, type DiffResult, type DiffSide, diffContents } from '../restore/diff/diff-contents.ts';
-import { findRestorePoint, type RestorePoint } from '../restore/restore-point.ts';
+import { findPoint, type RestorePoint } from '../restore/restore-point.ts';
+import { parseRestoreInput } from '../restore/restore-request.ts';
 import { stageDump } from '../restore/staged-dump.ts';
 import { makeWorkFolder } from '../sandbox/work-folder.ts';
 import { openInstance } from '../workers/instance-context.ts';
-import { effectiveConfig } from './effective-config.ts';
+import { type EffectiveConfig, effectiveConfig } from './effective-config.ts';
 import type { CliContext } from './main.ts';
+import { materializeHere } from './moment-here.ts';
 import type { ExitCode } from './output.ts';
 import { progressView } from './progress-view.ts';
 import { wrap } from './wrap.ts';
@@ -40,7 +42,8 @@ export async function diff(
     throw new RewindError('DIFF_SIDES', '--keys-per-second is not a number above 0.');
   }
   if (a === b) throw new RewindError('DIFF_SIDES', `Both sides are ${JSON.stringify(a.slice(0, 64))}.`);
-  const { config, home } = await effectiveConfig(context);
+  const effective = await effectiveConfig(context);
+  const { config, home } = effective;
   policyOf(config, instance);
   const login = [a, b].includes('live');
   const { repository, target } = await openInstance({ config, env: context.env, home }, { login })({ instance });
@@ -48,7 +51,8 @@ export async function diff(
   const io: StepIO = { signal: context.signal, onProgress: (progress) => view.show(progress) };
   let folder: string | undefined;
   try {
-    const points = await Promise.all([a, b].map((side) => pointOf(repository, instance, side)));
+    const points: (RestorePoint | undefined)[] = [];
+    for (const side of [a, b]) points.push(await pointOf(effective, repository, instance, side, io));
     const [idA, idB] = points.map((point) => point?.id ?? 'live') as [string, string];
     if (idA === idB) throw new RewindError('DIFF_SIDES', `Both sides are ${idA}.`);
     const root = join(home, 'diff');
@@ -79,8 +83,18 @@ export async function diff(
   }
 }
 
-async function pointOf(repository: Repository, instance: string, side: string): Promise<RestorePoint | undefined> {
-  return side === 'live' ? undefined : findRestorePoint(repository, instance, side);
+/** A moment of the archive is made a backup first, and proven. */
+async function pointOf(
+  effective: EffectiveConfig,
+  repository: Repository,
+  instance: string,
+  side: string,
+  io: StepIO,
+): Promise<RestorePoint | undefined> {
+  if (side === 'live') return undefined;
+  const { to } = parseRestoreInput({ instance, to: side });
+  const found = await findPoint(repository, instance, to);
+  return 'moment' in found ? materializeHere(effective, { repository }, found.moment, io) : found;
 }
 
 function roomFor(points: readonly (RestorePoint | undefined)[]): number {

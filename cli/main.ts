@@ -139,16 +139,24 @@ program
 
 program
   .command('verify')
-  .description('prove a stored backup by loading it')
+  .description('prove a stored backup by loading it; or the archive, by its chain and a replay')
   .argument('<name>', 'instance')
-  .argument('<backup>', 'its id')
+  .argument('[backup]', 'its id')
+  .option('--archive', 'prove the archive, on this machine and without Temporal')
   .action(runs(async () => (await import('./verify.ts')).verify));
+
+program
+  .command('timeline')
+  .description('every moment of the archive that can be restored; gaps and destructive commands marked')
+  .argument('<name>', 'instance')
+  .action(runs(async () => (await import('./timeline.ts')).timeline));
 
 program
   .command('restore')
   .description('bring a backup back: into a sandbox, a folder, the live server or another instance')
   .argument('<name>', 'instance')
-  .option('--to <what>', 'latest, or the id of a backup (default: latest)')
+  .option('--to <what>', 'latest, before-flush, a time, a position, or the id of a backup (default: latest)')
+  .option('--timeline <number>', 'of the archive (default: the newest one that holds the moment)')
   .option('--into <where>', 'sandbox, live, instance:NAME, or an absolute folder (default: sandbox)')
   .option('--on-conflict <rule>', 'keep-live, take-backup or replace-all (default: keep-live)')
   .option('--match <pattern>', 'only keys whose names match, as of KEYS')
@@ -232,8 +240,8 @@ program
   .command('diff')
   .description('which keys differ between two of: a backup, latest, live; counts, and the names in a file')
   .argument('<name>', 'instance')
-  .argument('<a>', 'id of a backup, latest or live')
-  .argument('<b>', 'id of a backup, latest or live')
+  .argument('<a>', 'id of a backup, a moment, latest or live')
+  .argument('<b>', 'id of a backup, a moment, latest or live')
   .option('--keys-per-second <n>', 'at most so many keys of a live server (default 50000)')
   .addHelpText(
     'after',

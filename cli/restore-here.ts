@@ -14,7 +14,7 @@ import { placeInFolder } from '../restore/files/place-in-folder.ts';
 import { startSandbox } from '../restore/files/started-sandbox.ts';
 import { type Migration, migrateKeys, replaceWholly } from '../restore/migrate-keys.ts';
 import { planRestore, type RestorePlan } from '../restore/plan-restore.ts';
-import { findRestorePoint, type RestorePoint } from '../restore/restore-point.ts';
+import { type ArchivePoint, findPoint, type RestorePoint } from '../restore/restore-point.ts';
 import { intoText, parseRestoreInput, type RestoreInput, type RestoreRequest } from '../restore/restore-request.ts';
 import type { RestoreSubject } from '../restore/restore-subject.ts';
 import { stageForRestore } from '../restore/stage-for-restore.ts';
@@ -26,6 +26,7 @@ import { sandboxSettings } from '../workers/sandbox.ts';
 import type { RestoreResult } from '../workflows/restore-to-point.ts';
 import type { EffectiveConfig } from './effective-config.ts';
 import type { CliContext } from './main.ts';
+import { materializeHere, planOfMoment, restoreMomentAside } from './moment-here.ts';
 import type { ExitCode } from './output.ts';
 import { progressView } from './progress-view.ts';
 import { provideParts } from './provide-parts.ts';
@@ -40,6 +41,9 @@ interface Here {
   readonly io: StepIO;
 }
 
+/** Before it is known whether it is a backup. */
+type Found = Omit<Here, 'point'> & { readonly point: RestorePoint | ArchivePoint };
+
 /** `--dry-run`: what would be done, from the repository and the target themselves; nothing is changed. */
 export async function planHere(
   context: CliContext,
@@ -47,7 +51,12 @@ export async function planHere(
   input: RestoreInput,
 ): Promise<ExitCode> {
   return here(context, effective, input, async (at) => {
-    const { plan } = await planAt(at);
+    if ('moment' in at.point) {
+      const { text, plan } = planOfMoment(at.request, at.point.moment);
+      context.output.answer(text, { instance: input.instance, plan });
+      return 0;
+    }
+    const { plan } = await planAt({ ...at, point: at.point });
     context.output.answer(textOf(plan), { instance: input.instance, plan });
     return plan.refusals.length === 0 ? 0 : 1;
   });
@@ -67,23 +76,37 @@ export async function restoreHere(
     'Without Temporal: nothing goes on by itself if this process ends; the same command goes on then.',
   );
   return here(context, effective, input, async (at) => {
-    const done = await restoreAt(context, effective, at, yes);
-    const result: RestoreResult = {
-      instance: input.instance,
-      to: at.point.id,
-      into: intoText(at.request.into),
-      ...done,
-    };
+    const result = await restoreFound(context, effective, at, yes);
     context.output.answer(sentenceOfRestore(result), result);
     return result.verified ? 0 : 3;
   });
+}
+
+async function restoreFound(
+  context: CliContext,
+  effective: EffectiveConfig,
+  at: Found,
+  yes: boolean,
+): Promise<RestoreResult> {
+  const { request, point: found, source, into, io } = at;
+  const isAside = request.into.kind === 'dir' || request.into.kind === 'sandbox';
+  if ('moment' in found && isAside) {
+    return restoreMomentAside(
+      effective,
+      { request, moment: found.moment, into: { ...into, repository: source.repository } },
+      io,
+    );
+  }
+  const point = 'moment' in found ? await materializeHere(effective, source, found.moment, io) : found;
+  const done = await restoreAt(context, effective, { ...at, point }, yes);
+  return { instance: request.instance, to: point.id, into: intoText(request.into), ...done };
 }
 
 async function here(
   context: CliContext,
   { config, home }: EffectiveConfig,
   input: RestoreInput,
-  use: (at: Here) => Promise<ExitCode>,
+  use: (at: Found) => Promise<ExitCode>,
 ): Promise<ExitCode> {
   const request = parseRestoreInput(input);
   const target = request.into.kind === 'instance' ? request.into.name : request.instance;
@@ -97,10 +120,12 @@ async function here(
   const view = progressView(request.instance, process.stderr);
   try {
     const io = { signal: context.signal, onProgress: view.show };
-    const point = await findRestorePoint(source.repository, request.instance, request.to);
+    const { timeline } = request;
+    const point = await findPoint(source.repository, request.instance, request.to, { timeline });
+    const what = 'moment' in point ? point.moment : point.id;
     // The same question has the same journal: asked again after a crash, it goes on.
     const asked = createHash('sha256')
-      .update(JSON.stringify({ request, backup: point.id }))
+      .update(JSON.stringify({ request, backup: what }))
       .digest('hex')
       .slice(0, 16);
     const subject = { instance: target, policyDigest: into.policy.digest, restoreId: `here-${asked}` };

@@ -17,6 +17,7 @@ export interface RestoreOptions {
   readonly db?: string;
   readonly keyFile?: string;
   readonly ttl?: string;
+  readonly timeline?: string;
   readonly compare?: string;
   readonly dryRun?: boolean;
   readonly withoutTemporal?: boolean;
@@ -54,10 +55,11 @@ export async function restore(context: CliContext, options: RestoreOptions, inst
 
 /** The options as the workflow takes them; what was not given is left to its defaults. */
 export function inputOf(
-  { to, into, onConflict, match, db, ttl, compare }: RestoreOptions,
+  { to, into, onConflict, match, db, ttl, compare, timeline }: RestoreOptions,
   instance: string,
 ): RestoreInput {
-  const given = { to, into, onConflict, match, ttl, compare, db: db === undefined ? undefined : Number(db) };
+  const numberOf = (text: string | undefined) => (text === undefined ? undefined : Number(text));
+  const given = { to, into, onConflict, match, ttl, compare, db: numberOf(db), timeline: numberOf(timeline) };
   return { instance, ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) };
 }
 
@@ -87,12 +89,16 @@ export function sentenceOfRestore({
   until,
   passwordFile,
   report,
+  moment,
 }: RestoreResult): string {
   const { restored, kept, replaced, expired } = keys;
-  const provenOrNot = verified ? 'a backup that was proven by loading it' : 'a backup that was NEVER proven';
+  const proof = moment && (path || url) ? 'a moment of the archive that a server of ours has started from' : undefined;
+  const provenOrNot = proof ?? (verified ? 'a backup that was proven by loading it' : 'a backup that was NEVER proven');
   return [
     `restored ${to} into ${into}: ${restored} keys put back, ${replaced} replaced, ${kept} live ones kept, ${expired} had expired`,
     path || url ? `  from ${provenOrNot}` : `  compared with the backup: ${verified ? 'equal' : 'NOT compared'}`,
+    ...(moment ? [`  as of ${moment.time}, position ${moment.position} of timeline ${moment.timeline}`] : []),
+    ...(moment ? [`  known ${moment.precision}`] : []),
     ...(path ? [`  files: ${path}`] : []),
     ...(url ? [`  server: ${url}, until ${until}`] : []),
     ...(passwordFile ? [`  its password is in ${passwordFile}`] : []),

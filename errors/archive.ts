@@ -50,4 +50,10 @@ export const archiveErrors = {
     next: 'Take the positions as rewind timeline NAME --json prints them.',
     retryable: false,
   },
+  ARCHIVE_MOMENT_REFUSED: {
+    when: 'A moment was laid down as the archive has it, and no server of ours starts from it.',
+    safe: 'Nothing was changed; what was laid down is removed.',
+    next: 'Read the server’s own words in the message; take another moment, or give the sandbox a server that can: rewind timeline NAME',
+    retryable: false,
+  },
 } as const satisfies Record<string, ErrorEntry>;

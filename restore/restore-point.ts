@@ -1,3 +1,6 @@
+import { archiveDirectory } from '../archive/layout.ts';
+import { findMoment, type MomentAsked } from '../archive/read/find-moment.ts';
+import type { Moment } from '../archive/read/moment.ts';
 import { RewindError } from '../errors/rewind-error.ts';
 import { type CataloguedBackup, listBackups } from '../repository/catalogue.ts';
 import type { Repository } from '../repository/repository.ts';
@@ -22,6 +25,54 @@ export interface RestorePoint {
   readonly functionLibraries: number;
   /** Sentences on what was passed over in choosing it, and why. */
   readonly passedOver: readonly string[];
+}
+
+/** A moment of the archive: it has to be laid down, or made a backup, before keys can be taken from it. */
+export interface ArchivePoint {
+  readonly moment: Moment;
+}
+
+/** `to` where it means a moment: a position, a time, `before-flush`, `latest`; undefined for the id of a backup. */
+export function momentAsked(to: string): MomentAsked | undefined {
+  if (to === 'latest' || to === 'before-flush') return { kind: to };
+  if (/^\d{1,16}$/.test(to)) return { kind: 'position', position: Number(to) };
+  const timeMs = momentOf(to);
+  return timeMs === undefined ? undefined : { kind: 'time', timeMs };
+}
+
+/**
+ * What `to` means, a backup or a moment of the archive. With an archive `latest` is its end and `before-flush` the state
+ * right before its newest destructive command; where it cannot say, the newest proven backup is taken, as without one.
+ *
+ * @param options.timeline default: the newest that holds the moment
+ * @throws those of `findRestorePoint` and of `findMoment`
+ */
+export async function findPoint(
+  repository: Repository,
+  instance: string,
+  to: string,
+  options: { before?: string; timeline?: number } = {},
+): Promise<RestorePoint | ArchivePoint> {
+  const asked = momentAsked(to);
+  if (!asked || !(await hasArchive(repository, instance))) {
+    return findRestorePoint(repository, instance, to, options.before);
+  }
+  try {
+    return { moment: await findMoment({ repository, instance }, asked, options) };
+  } catch (error) {
+    const noMoment = error instanceof RewindError && cannotSay.has(error.code);
+    if (!noMoment || asked.kind === 'time' || asked.kind === 'position') throw error;
+    const point = await findRestorePoint(repository, instance, to, options.before);
+    return { ...point, passedOver: [`The archive: ${error.message}`, ...point.passedOver] };
+  }
+}
+
+/** Nothing of it can be restored, or nothing was destroyed as far as it knows; damage and gaps are not passed over. */
+const cannotSay = new Set<string>(['ARCHIVE_EMPTY', 'ARCHIVE_NOTHING_DESTRUCTIVE']);
+
+async function hasArchive(repository: Repository, instance: string): Promise<boolean> {
+  for await (const _ of repository.list(archiveDirectory(instance))) return true;
+  return false;
 }
 
 /**

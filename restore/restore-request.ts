@@ -19,7 +19,7 @@ export type RestoreInto =
 /** What a person or a program asks for, as it comes: from a command line, a Temporal UI, another workflow. */
 export interface RestoreInput {
   readonly instance: string;
-  readonly to?: string;
+  readonly to?: string | number;
   readonly into?: string;
   readonly onConflict?: string;
   readonly match?: string;
@@ -28,13 +28,16 @@ export interface RestoreInput {
   readonly keyList?: string;
   readonly ttl?: string;
   readonly compare?: string;
+  /** Of the archive; default: the newest one that holds the moment. */
+  readonly timeline?: number;
 }
 
 /** The same, understood. */
 export interface RestoreRequest {
   readonly instance: string;
-  /** `latest` or a backup's id. */
+  /** `latest`, `before-flush`, a backup's id; of the archive a time (ISO 8601) or a position. */
   readonly to: string;
+  readonly timeline?: number;
   readonly into: RestoreInto;
   readonly onConflict: ConflictRule;
   readonly selection: { readonly match?: string; readonly db?: number; readonly keyList?: string };
@@ -50,8 +53,11 @@ export interface RestoreRequest {
  * @throws RESTORE_INPUT_INVALID naming the field and what is accepted
  */
 export function parseRestoreInput(input: RestoreInput): RestoreRequest {
-  const { instance, to = 'latest', match, db, keyList } = input;
-  if (typeof to !== 'string' || to === '') throw invalid('to', 'latest, or the id of a backup');
+  const { instance, match, db, keyList, timeline } = input;
+  const to = parseTo(input.to ?? 'latest');
+  if (timeline !== undefined && !(Number.isInteger(timeline) && timeline > 0)) {
+    throw invalid('timeline', 'the number of a timeline, as rewind timeline prints it');
+  }
   if (match !== undefined && (typeof match !== 'string' || match === ''))
     throw invalid('match', 'a pattern as of KEYS');
   if (db !== undefined && (!Number.isInteger(db) || db < 0)) throw invalid('db', 'the number of a database');
@@ -61,6 +67,7 @@ export function parseRestoreInput(input: RestoreInput): RestoreRequest {
   return {
     instance,
     to,
+    ...(timeline === undefined ? {} : { timeline }),
     into: parseInto(input.into ?? 'sandbox'),
     onConflict: oneOf('onConflict', CONFLICT_RULES, input.onConflict ?? 'keep-live'),
     selection: {
@@ -85,6 +92,23 @@ export function isPartial({ selection }: Pick<RestoreRequest, 'selection'>): boo
 export function intoText(into: RestoreInto): string {
   if (into.kind === 'instance') return `instance:${into.name}`;
   return into.kind === 'dir' ? into.path : into.kind;
+}
+
+const unitMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** A position may come as a number, a time as `5m ago` or in any zone; what comes out is exact. */
+function parseTo(to: unknown): string {
+  const accepted = 'latest, before-flush, the id of a backup, a time (ISO 8601 with a zone, or 5m ago) or a position';
+  if (typeof to === 'number' && Number.isSafeInteger(to) && to >= 0) return String(to);
+  if (typeof to !== 'string' || to === '') throw invalid('to', accepted);
+  const [, count, unit] = /^(\d{1,9})\s*([smhd]) ago$/.exec(to) ?? [];
+  if (count !== undefined) {
+    return new Date(Date.now() - Number(count) * unitMs[unit as keyof typeof unitMs]).toISOString();
+  }
+  if (!/^\d{4}-\d\d-\d\dT/.test(to)) return to;
+  const hasZone = /(?:Z|[+-]\d\d:?\d\d)$/i.test(to);
+  if (!hasZone || Number.isNaN(Date.parse(to))) throw invalid('to', accepted);
+  return new Date(to).toISOString();
 }
 
 function parseInto(into: unknown): RestoreInto {

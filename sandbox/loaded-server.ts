@@ -16,6 +16,8 @@ export interface LoadLimits {
   readonly maxMemoryBytes: number;
   /** Databases that the dump speaks of; a server with fewer refuses it. */
   readonly databases: number;
+  /** Further lines of its configuration, which win: an append-only file to start from instead. */
+  readonly config?: readonly string[];
 }
 
 /** How a load ended. Only `loaded` has a server to ask. */
@@ -73,6 +75,7 @@ export async function withLoadedServer<T>(
       'appendonly no',
       'daemonize no',
       `databases ${Math.max(16, limits.databases)}`,
+      ...(limits.config ?? []),
       '',
     ].join('\n'),
   });

@@ -1,4 +1,5 @@
 import { Worker } from '@temporalio/worker';
+import { placeMomentActivities } from '../activities/archive-read.ts';
 import { probeActivities, viewActivities } from '../activities/check.ts';
 import { compareActivities } from '../activities/compare.ts';
 import { corruptionActivities } from '../activities/corruption.ts';
@@ -30,6 +31,7 @@ export async function hostWorker(settings: RoleSettings, instance: string): Prom
       ...restoreActivities(contextOf),
       ...compareActivities(contextOf),
       ...placeFilesActivities(contextOf),
+      ...placeMomentActivities(contextOf),
       ...fenceActivities(contextOf),
       ...unfenceActivities(contextOf),
       ...evidenceActivities(contextOf),

@@ -1,6 +1,7 @@
 import type { Client } from '@temporalio/client';
 import { Worker } from '@temporalio/worker';
 import { answersActivities } from '../activities/answers.ts';
+import { placeMomentActivities } from '../activities/archive-read.ts';
 import { catalogueActivities } from '../activities/catalogue.ts';
 import { describePolicyActivity, probeActivities, viewActivities } from '../activities/check.ts';
 import { compareActivities } from '../activities/compare.ts';
@@ -49,6 +50,7 @@ export async function orchestratorWorker(settings: RoleSettings, client: Client)
       ...restoreActivities(contextOf),
       ...compareActivities(contextOf),
       ...placeFilesActivities(contextOf),
+      ...placeMomentActivities(contextOf),
       ...fenceActivities(contextOf),
       ...unfenceActivities(contextOf),
       ...adoptFenceActivities(withoutLogin, client),

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { Worker } from '@temporalio/worker';
+import { archiveSandboxActivities } from '../activities/archive-read.ts';
 import { probeActivities, sandboxActivities } from '../activities/check.ts';
 import { proofActivities } from '../activities/proof.ts';
 import { startSandboxActivities } from '../activities/restored-files.ts';
@@ -28,6 +29,7 @@ export async function sandboxWorker(settings: RoleSettings): Promise<Worker> {
     activities: {
       ...proofActivities(repository, proof),
       ...startSandboxActivities(repository, settings.home, proof),
+      ...archiveSandboxActivities(repository, settings.home, proof),
       ...sandboxActivities(proof),
       ...probeActivities(async () => repository),
     },

@@ -1,13 +1,15 @@
 import { proxyActivities } from '@temporalio/workflow';
+import type { ArchiveReadActivities } from '../activities/archive-read.ts';
 import type { CompareActivities } from '../activities/compare.ts';
 import type { RestoreActivities } from '../activities/restore.ts';
 import type { FindPointActivities } from '../activities/restore-point.ts';
 import type { RestoredFilesActivities } from '../activities/restored-files.ts';
+import type { Moment } from '../archive/read/moment.ts';
 import type { InstancePolicy } from '../policy/instance-policy.ts';
 import type { CompareRequest, Comparison } from '../restore/compare-restored.ts';
 import type { Migration } from '../restore/migrate-keys.ts';
 import type { RestorePlan } from '../restore/plan-restore.ts';
-import type { RestorePoint } from '../restore/restore-point.ts';
+import type { ArchivePoint, RestorePoint } from '../restore/restore-point.ts';
 import type { RestoreInput, RestoreRequest } from '../restore/restore-request.ts';
 import type { RestoreSubject } from '../restore/restore-subject.ts';
 import type { StagedFacts } from '../restore/staged-facts.ts';
@@ -25,11 +27,18 @@ export function restoreSteps(source: InstancePolicy, target: InstancePolicy, sto
     ...patienceOf(source),
     taskQueue: 'rewind',
   });
-  const host = proxyActivities<RestoreActivities & CompareActivities & Pick<RestoredFilesActivities, 'placeFiles'>>({
+  const host = proxyActivities<
+    RestoreActivities &
+      CompareActivities &
+      Pick<RestoredFilesActivities, 'placeFiles'> &
+      Pick<ArchiveReadActivities, 'placeMoment'>
+  >({
     ...patienceOf(target),
     taskQueue: target.hostQueue,
   });
-  const sandbox = proxyActivities<Pick<RestoredFilesActivities, 'startSandbox'>>({
+  const sandbox = proxyActivities<
+    Pick<RestoredFilesActivities, 'startSandbox'> & Omit<ArchiveReadActivities, 'placeMoment'>
+  >({
     ...patienceOf(source),
     taskQueue: 'rewind-sandbox',
   });
@@ -49,12 +58,72 @@ export function restoreSteps(source: InstancePolicy, target: InstancePolicy, sto
     async findBackup(to: string, before?: string): Promise<RestorePoint> {
       story.step('findBackup');
       const wanted = { instance: source.instance, policyDigest: source.digest, to, before };
-      const point = await orchestrator.findBackup.executeWithOptions({ summary: `which backup is ${to}?` }, [wanted]);
-      story.tell(
-        `backup ${point.id} of ${point.time}, ${point.state}: ${point.keys} keys, ${megabytes(point.sizeBytes)}`,
-      );
+      const summary = `which backup is ${to}?`;
+      // Without `moments` it is always a backup.
+      const point = (await orchestrator.findBackup.executeWithOptions({ summary }, [wanted])) as RestorePoint;
+      story.tell(sentenceOfPoint(point));
       return point;
     },
+
+    /** A backup, or a moment of the archive, whatever `to` means. */
+    async findPoint(
+      to: string,
+      options: { timeline?: number; before?: string } = {},
+    ): Promise<RestorePoint | ArchivePoint> {
+      story.step('findBackup');
+      const wanted = { instance: source.instance, policyDigest: source.digest, to, ...options, moments: true };
+      const summary = `which backup or moment is ${to}?`;
+      const point = await orchestrator.findBackup.executeWithOptions({ summary }, [wanted]);
+      if (!('moment' in point)) story.tell(sentenceOfPoint(point));
+      else for (const sentence of sentencesOfMoment(point.moment)) story.tell(sentence);
+      return point;
+    },
+
+    /** Makes a moment a backup. The same moment of the same run is the same backup. */
+    async materializeMoment(moment: Moment, at: string): Promise<RestorePoint> {
+      story.step('materializeMoment');
+      const made = await sandbox.materializeMoment.executeWithOptions(
+        { activityId: 'materializeMoment', summary: 'the moment becomes a backup, proven as any other' },
+        [moment, at],
+      );
+      story.tell(`the moment is the backup ${made.id}, ${made.state}: ${made.keys} keys`);
+      return this.findBackup(made.id);
+    },
+
+    async proveMoment(moment: Moment) {
+      story.step('proveMoment');
+      const loaded = await sandbox.proveMoment.executeWithOptions(
+        { activityId: 'proveMoment', summary: 'does a server start from it?' },
+        [moment],
+      );
+      story.tell(
+        `${loaded.server.name} ${loaded.server.version} started from it in ${loaded.loadMs} ms: ${loaded.keys} keys`,
+      );
+      return loaded;
+    },
+
+    async startMoment(restoreId: string, moment: Moment) {
+      story.step('startMoment');
+      const started = await sandbox.startMoment.executeWithOptions(
+        { activityId: 'startMoment', summary: 'a server of our own that started from it' },
+        [{ restoreId, moment }],
+      );
+      story.tell(
+        `a server with the data is at ${started.url} until ${started.until}; its password is in ${started.passwordFile}`,
+      );
+      return started;
+    },
+
+    placeMoment: (subject: RestoreSubject, dir: string, moment: Moment) =>
+      onHost('placeMoment', async () => {
+        const placed = await host.placeMoment.executeWithOptions({ summary: 'files ready for a redis-server' }, [
+          subject,
+          dir,
+          moment,
+        ]);
+        story.tell(`files are in ${placed.path}`);
+        return placed;
+      }),
 
     surveyTarget: (subject: RestoreSubject): Promise<TargetFacts> =>
       onHost('surveyTarget', async () => {
@@ -170,4 +239,13 @@ export function restoreSteps(source: InstancePolicy, target: InstancePolicy, sto
       }
     },
   };
+}
+
+function sentenceOfPoint({ id, time, state, keys, sizeBytes }: RestorePoint): string {
+  return `backup ${id} of ${time}, ${state}: ${keys} keys, ${megabytes(sizeBytes)}`;
+}
+
+function sentencesOfMoment({ timeMs, timeline, position, precision, tells }: Moment): string[] {
+  const at = new Date(timeMs).toISOString();
+  return [`the state as of ${at}, position ${position} of timeline ${timeline} (${precision})`, ...tells];
 }

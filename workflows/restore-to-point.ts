@@ -1,6 +1,7 @@
 import { CancellationScope, isCancellation, proxyActivities, uuid4, workflowInfo } from '@temporalio/workflow';
 import type { AnswersActivities } from '../activities/answers.ts';
 import type { BackupPlan } from '../activities/policy.ts';
+import type { Moment } from '../archive/read/moment.ts';
 import type { PutKeysFigures } from '../restore/keys/figures.ts';
 import type { RestorePoint } from '../restore/restore-point.ts';
 import type { RestoreInput, RestoreRequest } from '../restore/restore-request.ts';
@@ -19,7 +20,7 @@ import { RunStory } from './run-story.ts';
 /** As `rewind restore --json` prints it. */
 export interface RestoreResult {
   readonly instance: string;
-  /** The backup's id. */
+  /** The backup's id; of a moment that was laid down natively its position in the archive. */
   readonly to: string;
   readonly into: string;
   readonly keys: Pick<PutKeysFigures, 'restored' | 'kept' | 'replaced' | 'expired'>;
@@ -33,6 +34,14 @@ export interface RestoreResult {
   readonly until?: string;
   /** Name of the report in the repository. */
   readonly report?: string;
+  /** Of the archive, where it was one. */
+  readonly moment?: {
+    readonly timeline: number;
+    readonly position: number;
+    /** ISO 8601. */
+    readonly time: string;
+    readonly precision: string;
+  };
 }
 
 /**
@@ -65,13 +74,23 @@ export async function restoreToPoint(input: RestoreInput): Promise<RestoreResult
   const owner = changesServer ? await ownInstance(into.policy.instance) : undefined;
   try {
     story.phase('finding');
-    const point = await restore.steps.findBackup(request.to);
+    const found = await restore.steps.findPoint(request.to, { timeline: request.timeline });
+    const moment = 'moment' in found ? shown(found.moment) : undefined;
+    if ('moment' in found && !changesServer) {
+      story.phase('restoring');
+      const result = await asideNatively(restore, found.moment);
+      story.phase('done', { outcome: 'restored' });
+      const to = String(found.moment.position);
+      return { instance: input.instance, to, into: input.into ?? 'sandbox', ...result, moment };
+    }
+    const point = 'moment' in found ? await restore.steps.materializeMoment(found.moment, startedAt) : found;
     story.phase('restoring', { backupId: point.id });
     const result = changesServer
       ? await intoServer(restore, point, () => owner?.release())
       : await asideOfServers(restore, point);
     story.phase('done', { outcome: 'restored' });
-    return { instance: input.instance, to: point.id, into: input.into ?? 'sandbox', ...result };
+    const into = input.into ?? 'sandbox';
+    return { instance: input.instance, to: point.id, into, ...result, ...(moment ? { moment } : {}) };
   } catch (error) {
     story.phase('failed', { outcome: isCancellation(error) ? 'cancelled' : 'failed' });
     story.tell(sentenceOf(error));
@@ -108,6 +127,23 @@ async function asideOfServers({ request, steps, subject, story }: Restore, point
   const { url, until, passwordFile, keys } = await steps.startSandbox(subject.restoreId, point);
   const expired = point.keys - keys;
   return { keys: { ...untouched, restored: keys, expired }, verified, url, until, passwordFile };
+}
+
+/** Base and commands as Redis wrote them; a server of ours has started from them before it is called proven. */
+async function asideNatively({ request, steps, subject, story }: Restore, moment: Moment): Promise<Restored> {
+  const untouched = { kept: 0, replaced: 0, expired: 0 };
+  if (request.into.kind === 'dir') {
+    const { keys } = await steps.proveMoment(moment);
+    const { path, startWith } = await steps.placeMoment(subject, request.into.path, moment);
+    story.tell(`redis-server ${startWith.join(' ')}`);
+    return { keys: { ...untouched, restored: keys }, verified: true, path };
+  }
+  const { url, until, passwordFile, keys } = await steps.startMoment(subject.restoreId, moment);
+  return { keys: { ...untouched, restored: keys }, verified: true, url, until, passwordFile };
+}
+
+function shown({ timeline, position, timeMs, precision }: Moment): RestoreResult['moment'] {
+  return { timeline, position, time: new Date(timeMs).toISOString(), precision };
 }
 
 /** Keys go into a server that others use: planned, approved where something may go, put back, compared, reported. */

@@ -1,6 +1,7 @@
 import { RewindError } from '../../errors/rewind-error.ts';
 import { readHeaderAt } from './chain.ts';
 import { floorToUnit } from './cut.ts';
+import { endOf } from './end-of-timeline.ts';
 import { inGap, outside } from './in-gap.ts';
 import type { Moment } from './moment.ts';
 import { momentAtTime, type TimedCut } from './moment-at-time.ts';
@@ -182,25 +183,6 @@ async function atEnd(view: ArchiveView, wanted: number | undefined) {
     return { timeline, cut: { position, precision: 'exact: all that was archived', tells } };
   }
   throw empty(view.place.instance);
-}
-
-/** Where a timeline ends; undefined where nothing is stored of it. */
-export async function endOf(
-  view: ArchiveView,
-  timeline: number,
-): Promise<{ position: number; timeMs?: number } | undefined> {
-  const names = namesOf(view, timeline);
-  const lastBase = names.bases.at(-1)?.position ?? -1;
-  const hour = names.hours.reduce((best, each) => (each.end > (best?.end ?? -1) ? each : best), names.hours[0]);
-  const segment = names.segments.at(-1);
-  let end: { position: number; timeMs?: number } | undefined;
-  if (hour) end = { position: hour.end, timeMs: hour.lastMs };
-  if (segment && segment.start >= (end?.position ?? 0)) {
-    const identity = view.timelines.get(timeline)?.identity ?? '';
-    const { header } = await readHeaderAt(view.place, names, identity, segment.start);
-    end = { position: header.end, timeMs: header.lastMs };
-  }
-  return lastBase > (end?.position ?? -1) ? { position: lastBase } : end;
 }
 
 /** A timeline and what of its parents is its past, the newest first. */

@@ -21,10 +21,22 @@ export interface LaidDown {
 }
 
 const partName = '.rewind-moment.part';
+/** What was laid down there, once it is whole; hidden from servers. */
+const doneName = '.rewind-moment.json';
 /** How far an earlier call came, in the unfinished folder; hidden from servers. */
 const journalName = 'progress.json';
 /** Bytes between two times that what was written is put on the disk, and the progress after it. */
 const journalEveryBytes = 64 * 1024 * 1024;
+
+/** Names that are ours in a folder that moments are laid down in. */
+export const momentNames: readonly string[] = [partName, doneName, `${doneName}.new`];
+
+interface Done {
+  /** Digest of the moment. */
+  readonly moment: string;
+  readonly baseBytes: number;
+  readonly replayBytes: number;
+}
 
 interface Progress {
   readonly moment: string;
@@ -42,10 +54,10 @@ interface Progress {
 export async function layDown(place: ArchivePlace, moment: Moment, dir: string, io: StepIO): Promise<LaidDown> {
   const form = aofForm(moment);
   const whole = join(dir, form.folder === '' ? form.base : form.folder);
-  const digest = createHash('sha256').update(JSON.stringify(moment)).digest('hex');
-  const doneFile = join(dir, '.rewind-moment.json');
-  const done = await readJson<LaidDown & { moment: string }>(doneFile);
-  if (done?.moment === digest && (await isThere(whole))) return laidDownOf(dir, done);
+  const digest = digestOf(moment);
+  const doneFile = join(dir, doneName);
+  const done = await readJson<Done>(doneFile);
+  if (done?.moment === digest && (await isUntouched(dir, moment, done))) return laidDownOf(dir, done);
   await mkdir(dir, { recursive: true, mode: 0o750 });
   const part = join(dir, partName);
   const earlier = await readJson<Progress>(join(part, journalName));
@@ -72,7 +84,7 @@ export async function layDown(place: ArchivePlace, moment: Moment, dir: string, 
     await rename(part, whole);
   }
   await syncFolder(dir);
-  const laid = { moment: digest, baseBytes: moment.base.sizeBytes, replayBytes };
+  const laid: Done = { moment: digest, baseBytes: moment.base.sizeBytes, replayBytes };
   await writeJson(doneFile, laid);
   return laidDownOf(dir, laid);
 }
@@ -86,6 +98,14 @@ const laidDownOf = (
   baseBytes,
   replayBytes,
 });
+
+/** True where what lies in the folder is this moment, as it was laid down there. */
+export async function isLaidDown(moment: Moment, dir: string): Promise<boolean> {
+  const done = await readJson<Done>(join(dir, doneName));
+  return done?.moment === digestOf(moment) && (await isUntouched(dir, moment, done));
+}
+
+const digestOf = (moment: Moment): string => createHash('sha256').update(JSON.stringify(moment)).digest('hex');
 
 /** The base, whole and proven; what an earlier call brought is read once more, not fetched. */
 async function fetchBase(
@@ -218,8 +238,10 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
-const isThere = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );
+/** False where a server that was started on it has written to it, or something of it is gone. */
+async function isUntouched(dir: string, moment: Moment, { baseBytes, replayBytes }: Done): Promise<boolean> {
+  const form = aofForm(moment);
+  const size = async (name: string) => (await stat(join(dir, form.folder, name)).catch(() => undefined))?.size;
+  if (form.incr === form.base) return (await size(form.base)) === baseBytes + replayBytes;
+  return (await size(form.base)) === baseBytes && (await size(form.incr)) === replayBytes;
+}

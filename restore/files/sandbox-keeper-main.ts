@@ -52,6 +52,7 @@ server.once('spawn', () => {
       'appendonly no',
       'daemonize no',
       `databases ${order.databases}`,
+      ...(order.config ?? []),
       '',
     ].join('\n'),
   );

@@ -8,6 +8,8 @@ export interface KeeperOrder {
   readonly endsAt: string;
   readonly command: string;
   readonly databases: number;
+  /** Further lines of its configuration, which win. */
+  readonly config?: readonly string[];
   readonly server: { readonly name: string; readonly version: string };
 }
 

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
-import { copyFile, link, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, link, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -22,7 +22,10 @@ import type { KeeperOrder, SandboxRecord } from './sandbox-record.ts';
 export interface SandboxRequest {
   /** Names it; a backup's id or a run's. One that runs under it is taken as it is. */
   readonly id: string;
+  /** A dump, or a folder that a moment of the archive was laid down in: it is moved. */
   readonly dumpPath: string;
+  /** True for such a folder. */
+  readonly fromAof?: boolean;
   readonly server: SandboxServer;
   /** The state folder of the role that runs it. */
   readonly home: string;
@@ -82,7 +85,8 @@ export async function startSandbox(request: SandboxRequest, io: StepIO): Promise
   const since = performance.now();
   let keeper: Keeper | undefined;
   try {
-    await takeDump(request.dumpPath, join(folder, 'dump.rdb'), folder);
+    if (request.fromAof) await takeLaidDown(request.dumpPath, folder);
+    else await takeDump(request.dumpPath, join(folder, 'dump.rdb'), folder);
     const password = randomBytes(24).toString('base64url');
     await writeFile(passwordIn(folder), `${password}\n`, { mode: 0o600 });
     const port = await freePort();
@@ -172,6 +176,13 @@ async function takeDump(from: string, to: string, folder: string): Promise<void>
   await copyFile(from, to);
 }
 
+/** Into the sandbox's folder, in the same file system: the role's own. */
+async function takeLaidDown(from: string, folder: string): Promise<void> {
+  for (const name of await readdir(from)) {
+    if (!name.startsWith('.')) await rename(join(from, name), join(folder, name));
+  }
+}
+
 async function startKeeper(start: {
   request: SandboxRequest;
   folder: string;
@@ -186,6 +197,7 @@ async function startKeeper(start: {
     endsAt,
     command: request.server.path,
     databases: Math.max(16, request.databases),
+    ...(request.fromAof ? { config: ['appendonly yes', 'aof-load-truncated no'] } : {}),
     server: { name: request.server.name, version: request.server.version },
   };
   // The folder is 0700 and the order holds no secret; the keeper reads the password from its file.
@@ -214,7 +226,7 @@ async function startKeeper(start: {
 
 async function untilLoaded(
   target: RedisTarget,
-  { maxMemoryBytes }: SandboxRequest,
+  { maxMemoryBytes, fromAof }: SandboxRequest,
   folder: string,
   keeper: Keeper,
   io: StepIO,
@@ -227,7 +239,8 @@ async function untilLoaded(
         const info = await readInfo(redis, 'everything');
         const used = infoNumber(info, 'used_memory') ?? 0;
         if (used > maxMemoryBytes) throw ended(`it uses ${used} bytes of memory; it may use ${maxMemoryBytes}`);
-        return infoNumber(info, 'rdb_last_load_keys_loaded') ?? keysOf(info);
+        // Of an append-only file that counts its base only.
+        return (fromAof ? undefined : infoNumber(info, 'rdb_last_load_keys_loaded')) ?? keysOf(info);
       });
     }
     if (load.state === 'loading') {
