@@ -6,6 +6,7 @@ import { cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { endWithParent } from '../../process/parent-watch.ts';
 import { benchAsPrimary } from './as-primary.ts';
+import { benchFlush } from './flush.ts';
 import { benchLatency } from './latency.ts';
 import { benchMemory } from './memory.ts';
 import { benchProof } from './proof.ts';
@@ -24,6 +25,7 @@ const benchmarks: Readonly<Record<string, (stage: Stage, rounds: number) => Prom
   memory: benchMemory,
   'as-primary': benchAsPrimary,
   'put-keys': benchPutKeys,
+  flush: benchFlush,
 };
 
 const usage = `usage: npm run bench [-- NAME… --keys N --rounds N]   NAME: ${Object.keys(benchmarks).join(', ')}`;
