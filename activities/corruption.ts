@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import type { InstanceContext } from '../backup/instance-context.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { RewindError } from '../errors/rewind-error.ts';
-import { type BuiltChoice, buildChoice } from '../incident/corruption/build-choice.ts';
+import type { BuiltChoice } from '../incident/corruption/build-choice.ts';
+import { buildProven, type ProvenChoice } from '../incident/corruption/build-proven.ts';
 import { type CorruptionChoice, choicesOf } from '../incident/corruption/choices.ts';
 import { copyAside } from '../incident/corruption/copy-aside.ts';
 import { diagnoseFiles } from '../incident/corruption/diagnose.ts';
 import type { Diagnosis } from '../incident/corruption/diagnosis.ts';
-import { type LoadedFiles, proveBuilt } from '../incident/corruption/loaded-files.ts';
 import type { PersistenceSettings } from '../incident/corruption/settings.ts';
 import { type SwappedIn, swapIn } from '../incident/corruption/swap-in.ts';
 import { serviceBeside, settingsBeside } from '../incident/crash/crash-site.ts';
@@ -30,11 +30,7 @@ export interface FoundDamage {
   readonly server: ServerVersion;
 }
 
-/** What was built for a choice, after a real server has loaded it. */
-export interface ProvenChoice {
-  readonly built: BuiltChoice;
-  readonly loaded: LoadedFiles;
-}
+export type { ProvenChoice };
 
 /** Steps on the damaged files; they run where the files are. */
 export function corruptionActivities(
@@ -65,19 +61,6 @@ export function corruptionActivities(
         const { home, repository } = context;
         const { settings, server } = await filesBeside(context);
         const folder = restoreFolder(home, subject.restoreId);
-        const built = await buildChoice(
-          {
-            choice,
-            asideDir: join(folder, 'aside'),
-            workDir: join(folder, 'built'),
-            settings,
-            fetchBackup: async (id, path) => {
-              const point = await findRestorePoint(repository, subject.instance, id);
-              await copyFile(await stageDump(repository, folder, point, io), path, constants.COPYFILE_FICLONE);
-            },
-          },
-          io,
-        );
         const prover = chooseServer(await findServers(serversOf(config)), {
           serverName: server.name,
           serverVersion: server.version,
@@ -86,7 +69,17 @@ export function corruptionActivities(
           throw new RewindError('SANDBOX_NO_SERVER', `Nothing here loads files of ${server.name} ${server.version}.`);
         }
         const limits = { workRoot: join(home, 'proofs'), maxMemoryBytes: config.sandbox.maxMemoryBytes };
-        return { built, loaded: await proveBuilt(prover, built, settings, limits, io) };
+        const request = {
+          choice,
+          asideDir: join(folder, 'aside'),
+          workDir: join(folder, 'built'),
+          settings,
+          fetchBackup: async (id: string, path: string) => {
+            const point = await findRestorePoint(repository, subject.instance, id);
+            await copyFile(await stageDump(repository, folder, point, io), path, constants.COPYFILE_FICLONE);
+          },
+        };
+        return buildProven(prover, request, limits, io);
       }),
 
     /** Stops the server and gives it what was built; what it had is moved aside, never deleted. */

@@ -19,6 +19,8 @@ export interface BuildRequest {
   /** Emptied first; what is made lies in it as it would lie in the server's folder. */
   readonly workDir: string;
   readonly settings: PersistenceSettings;
+  /** Of a salvaged dump: leaves out the function libraries. */
+  readonly withoutFunctions?: boolean;
   /** Puts the dump of a backup at a path, whole and compared with its SHA-256: for `backup:<id>`. */
   readonly fetchBackup?: (id: string, path: string, io: StepIO) => Promise<void>;
 }
@@ -82,7 +84,7 @@ async function perform(request: BuildRequest, io: StepIO): Promise<Made> {
     const made = await placeDump(
       request,
       async (path) => {
-        ({ notes } = await salvageRdb(source, path, settings, io));
+        ({ notes } = await salvageRdb(source, path, { ...settings, withoutFunctions: request.withoutFunctions }, io));
       },
       io,
     );
@@ -157,7 +159,7 @@ async function withoutDamage(request: BuildRequest, found: FoundFiles, salvage: 
         return survey.stretches.length > 0 || preamble !== undefined;
       }
       if (!salvage) throw impossible(request.choice, 'the dump before the commands is damaged');
-      notes.push(...(await writeSalvage(source, preamble, target, io)).notes);
+      notes.push(...(await writeSalvage(source, preamble, target, io, request)).notes);
       await writeWithoutDamage(source, survey, target, io, target);
       return true;
     },

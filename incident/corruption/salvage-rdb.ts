@@ -22,6 +22,11 @@ export interface RdbSalvage {
   readonly notes: readonly string[];
 }
 
+export interface SalvageOptions {
+  /** Leaves the function libraries out: a server refuses a whole dump over one that it cannot compile. */
+  readonly withoutFunctions?: boolean;
+}
+
 const blockBytes = 1024 * 1024;
 /** Fields that speak of the dump that was: where its replication stood. */
 const notCarried = /^repl-/;
@@ -37,19 +42,21 @@ const notCarried = /^repl-/;
 export async function salvageRdb(
   dumpPath: string,
   outPath: string,
-  options: SurveyOptions,
+  options: SurveyOptions & SalvageOptions,
   io: StepIO,
 ): Promise<RdbSalvage> {
-  return writeSalvage(dumpPath, await surveyRdb(dumpPath, options, io), outPath, io);
+  return writeSalvage(dumpPath, await surveyRdb(dumpPath, options, io), outPath, io, options);
 }
 
 /** As `salvageRdb`, with what a survey of the same file has found. */
 export async function writeSalvage(
   dumpPath: string,
-  survey: RdbSurvey,
+  found: RdbSurvey,
   outPath: string,
   io: StepIO,
+  { withoutFunctions = false }: SalvageOptions = {},
 ): Promise<RdbSalvage> {
+  const survey = withoutFunctions ? { ...found, functions: [] } : found;
   if (survey.runs.length === 0 && survey.damages.length > 0) {
     throw new RewindError('CORRUPTION_NOTHING_READABLE', 'Not one key can be read from the damaged dump.');
   }
@@ -66,7 +73,7 @@ export async function writeSalvage(
     }
     await rename(partial, outPath);
     await syncFolder(dirname(outPath));
-    return report(survey, sizeBytes);
+    return report(survey, sizeBytes, found.functions.length - survey.functions.length);
   } finally {
     await source.close();
     await rm(partial, { force: true });
@@ -113,7 +120,7 @@ function databasesOf({ runs }: RdbSurvey): Map<number, { keys: number; expires: 
   return new Map([...databases].sort(([a], [b]) => a - b));
 }
 
-function report(survey: RdbSurvey, sizeBytes: number): RdbSalvage {
+function report(survey: RdbSurvey, sizeBytes: number, librariesLeftOut: number): RdbSalvage {
   const databases = databasesOf(survey);
   const keys = survey.keysBefore + survey.keysAfter;
   return {
@@ -126,9 +133,12 @@ function report(survey: RdbSurvey, sizeBytes: number): RdbSalvage {
     damages: survey.damages,
     functionLibraries: survey.functions.length,
     sizeBytes,
-    notes: notesOf(survey),
+    notes: librariesLeftOut === 0 ? notesOf(survey) : [...notesOf(survey), leftOut(librariesLeftOut)],
   };
 }
+
+const leftOut = (libraries: number) =>
+  `${libraries} function ${libraries === 1 ? 'library is' : 'libraries are'} left out, because the server does not load the damaged text: it still stands in the copies; load the application's own with FUNCTION LOAD.`;
 
 /** What cannot be known of what is read from a damaged dump. */
 export function notesOf(survey: RdbSurvey): string[] {

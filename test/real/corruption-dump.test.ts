@@ -3,10 +3,11 @@ import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildChoice } from '../../incident/corruption/build-choice.ts';
+import { buildProven } from '../../incident/corruption/build-proven.ts';
 import { choicesOf } from '../../incident/corruption/choices.ts';
 import { copyAside } from '../../incident/corruption/copy-aside.ts';
 import { diagnoseFiles } from '../../incident/corruption/diagnose.ts';
-import { proveBuilt, withLoadedFiles } from '../../incident/corruption/loaded-files.ts';
+import { withLoadedFiles } from '../../incident/corruption/loaded-files.ts';
 import { connectRedis } from '../../redis/connection.ts';
 import { readLiveKey } from '../../redis/live-content.ts';
 import { fillServer } from '../../scripts/bench/dataset.ts';
@@ -100,12 +101,12 @@ describe.each(flavours)('a dump of %s', (flavour) => {
         }
         const [choice] = choicesOf(diagnosis, [], new Date());
         expect(choice).toMatchObject({ id: 'salvage', keys: file!.before.keys! + file!.after.keys! });
-        const built = await buildChoice(
+        const { built, loaded } = await buildProven(
+          server,
           { choice: 'salvage', asideDir: aside.dir, workDir: join(folder.path, 'built'), settings },
+          { ...limits, workRoot: join(folder.path, 'work') },
           quietIO,
         );
-        const workRoot = join(folder.path, 'work');
-        const loaded = await proveBuilt(server, built, settings, { ...limits, workRoot }, quietIO);
         expect(loaded.keys).toBe(choice!.keys);
         const salvaged = await digestsOf(join(built.dir, 'dump.rdb'));
         expect(salvaged.size).toBe(choice!.keys);
@@ -150,6 +151,25 @@ describe.each(flavours)('a dump of %s', (flavour) => {
       if (flavour !== 'redis-6.2') expect(await result.redis.call('FUNCTION', 'LIST')).toHaveLength(1);
     });
   });
+
+  test.skipIf(missing || flavour === 'redis-6.2')(
+    'with a function library that no server compiles any more gives back its keys',
+    async () => {
+      const mutant = Buffer.from(original);
+      const at = mutant.indexOf('redis.register_function');
+      mutant.fill('(', at, at + 5);
+      const dir = await damagedFolder('library', mutant);
+      const { built, loaded } = await buildProven(
+        await sandboxServer(flavour),
+        { choice: 'salvage', asideDir: dir, workDir: join(folder.path, 'built-library'), settings },
+        { ...limits, workRoot: join(folder.path, 'work') },
+        quietIO,
+      );
+      expect(loaded.keys).toBe(digests.size);
+      expect(await digestsOf(join(built.dir, 'dump.rdb'))).toEqual(digests);
+      expect(built.notes.join()).toContain('1 function library is left out');
+    },
+  );
 
   test.skipIf(missing)('whose head is gone is read by the server that wrote it', async () => {
     const dir = await damagedFolder('head', Buffer.concat([Buffer.alloc(9), original.subarray(9)]));
