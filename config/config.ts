@@ -54,11 +54,22 @@ export interface InstanceConfig {
   };
   readonly objectives: { readonly rtoSeconds?: number; readonly rpoSeconds?: number };
   readonly retention: InstanceBlock['retention'];
+  /** Absent: by data class. */
+  readonly archive?: boolean | ArchiveConfig;
   /** Present where the configuration says that an agent stands beside Redis. */
   readonly host?: HostConfig;
   readonly approval: { readonly required: number; readonly timeoutMs: number; readonly excludeStarter: boolean };
   readonly managed?: InstanceBlock['managed'];
   readonly limits: Limits;
+}
+
+export interface ArchiveConfig {
+  readonly segmentBytes: number;
+  /** Absent: by the objective. */
+  readonly segmentEverySeconds?: number;
+  readonly spoolBytes: number;
+  readonly keepMomentsSeconds: number;
+  readonly onLoss: 'alert' | 'fence';
 }
 
 export interface Limits {

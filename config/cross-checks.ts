@@ -64,6 +64,13 @@ function instanceConflicts(instance: Block): Conflict[] {
   if (backup && 'every' in backup && 'cron' in backup) {
     conflicts.push({ path: ['backup', 'cron'], message: 'stands beside `every`; give one of the two' });
   }
+  if (instance.dataClass === 'cache' && 'archive' in instance && instance.archive !== false) {
+    conflicts.push({
+      path: ['archive'],
+      message:
+        'keeps every write of the last days; a `cache` is filled again from its source (dataClass: cache), so leave it off',
+    });
+  }
   if ('sentinel' in instance && 'replicas' in instance) {
     conflicts.push({ path: ['replicas'], message: 'stands beside `sentinel`, which names them; give one of the two' });
   }

@@ -109,6 +109,30 @@ const host = block({
     .describe('Dumps kept on the host after they are stored.'),
 });
 
+const archiveSettings = block({
+  segmentBytes: size().prefault('4mb').describe('Unshipped bytes at which a segment is cut.'),
+  segmentEvery: duration('100ms', '1h')
+    .optional()
+    .describe(
+      'Age of the first unshipped byte at which a segment is cut. Default: 3s, less where the RPO asks for it.',
+    ),
+  spool: size()
+    .prefault('2gb')
+    .describe('Most that is held on the host, of files that Redis has deleted, while the store does not take them.'),
+  keepMoments: duration('1m')
+    .prefault('30d')
+    .describe('How long every moment can be restored; of what is older the bases are kept.'),
+  onLoss: choice(['alert', 'fence'])
+    .prefault('alert')
+    .describe('On a loss that shows by its effect: tell, or also take writing from everybody and begin the runbook.'),
+});
+
+const archive = () =>
+  z.union([flag(), archiveSettings], {
+    error: ({ input }) =>
+      `is ${kindOf(input)}; accepted: true, false, or a block of ${Object.keys(archiveSettings.shape).join(', ')}`,
+  });
+
 const managed = block({
   provider: choice(['elasticache', 'memorystore', 'redis-cloud']).describe('Managed service.'),
   replicationGroupId: text('the id of a replication group').optional().describe('ElastiCache: replication group.'),
@@ -132,6 +156,11 @@ export const instanceSchema = block({
     .prefault('session-store')
     .describe('What the data is worth; the defaults of `backup` and `objectives` come from it.'),
   backup: backup.prefault({}).describe('When and how backups are taken. Without it: by data class (`cache`: none).'),
+  archive: archive()
+    .optional()
+    .describe(
+      'Follow the append-only file into the repository, for any moment. Default: on for `audit-log`, off for others; never for `cache`.',
+    ),
   retention: retention.prefault({}).describe('Backups kept in the repository, by tier.'),
   objectives: block({
     rto: duration().optional().describe('Longest time that a restore may take. Default: by data class.'),

@@ -74,6 +74,7 @@ function instanceOf(block: InstanceBlock, path: Path, around: Surroundings): Ins
     },
     objectives: { rtoSeconds: objectives.rto, rpoSeconds: objectives.rpo },
     retention: block.retention,
+    archive: archiveOf(block.archive),
     host: host && {
       sandbox: host.sandbox,
       local: { keep: host.local.keep, forSeconds: host.local.for, minFreePercent: host.local.minFree },
@@ -92,6 +93,18 @@ function instanceOf(block: InstanceBlock, path: Path, around: Surroundings): Ins
       restoreKeysPerSecond: block.limits.restoreKeysPerSecond,
       restoreLatencyMs: block.limits.restoreLatency * 1_000,
     },
+  };
+}
+
+function archiveOf(block: InstanceBlock['archive']): InstanceConfig['archive'] {
+  if (block === undefined || typeof block === 'boolean') return block;
+  const { segmentBytes, segmentEvery, spool, keepMoments, onLoss } = block;
+  return {
+    segmentBytes,
+    segmentEverySeconds: segmentEvery,
+    spoolBytes: spool,
+    keepMomentsSeconds: keepMoments,
+    onLoss,
   };
 }
 

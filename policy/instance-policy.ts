@@ -1,6 +1,7 @@
 import type { Config, Encryption, HostCopies, InstanceConfig, Limits, Timeouts } from '../config/config.ts';
 import { nearest } from '../config/nearest.ts';
 import { RewindError } from '../errors/rewind-error.ts';
+import { type ArchivePolicy, archivePolicy } from './archive-policy.ts';
 import { type DataClass, dataClasses } from './data-classes.ts';
 import { policyDigest } from './digest.ts';
 import { oldestBackup, type Schedule, scheduleOf } from './schedule-spec.ts';
@@ -38,6 +39,8 @@ export interface InstancePolicy {
     readonly warmUp: boolean;
     readonly restoreDir?: string;
   };
+  /** Absent: its append-only file is not followed. */
+  readonly archive?: ArchivePolicy;
   readonly approval: InstanceConfig['approval'];
   readonly limits: Limits;
   readonly repository: { readonly url: string; readonly encryption: Encryption };
@@ -65,6 +68,7 @@ export function policyOf(config: Config, name: string): InstancePolicy {
     );
   }
   const schedule = scheduleFor(instance);
+  const objectives = objectivesFor(instance, schedule);
   const source = instance.host || isOnThisMachine(instance.url) ? 'agent' : 'replication';
   const policy = {
     instance: name,
@@ -82,11 +86,12 @@ export function policyOf(config: Config, name: string): InstancePolicy {
       includeAcl: instance.backup.acl,
     },
     host: hostFor(instance),
+    archive: source === 'agent' ? archivePolicy(instance, objectives.rpoSeconds) : undefined,
     approval: instance.approval,
     limits: instance.limits,
     repository: { url: config.repository.url, encryption: config.repository.encryption },
     schedule,
-    objectives: objectivesFor(instance, schedule),
+    objectives,
     timeouts: config.timeouts,
   } as const;
   return { digest: policyDigest(policy), ...policy };

@@ -18,7 +18,7 @@ const instance = (...lines: string[]) =>
   ['instances:', '  orders:', '    url: redis://10.0.0.5:6379', ...lines.map((line) => `    ${line}`)].join('\n');
 
 const INSTANCE_KEYS =
-  'url, password, tls, replicas, sentinel, dataClass, backup, retention, objectives, drill, approval, host, managed, limits';
+  'url, password, tls, replicas, sentinel, dataClass, backup, archive, retention, objectives, drill, approval, host, managed, limits';
 
 describe('an unknown key', () => {
   test('is told with line, column, the nearest right key and all that are accepted', () => {
