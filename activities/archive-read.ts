@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { layDown } from '../archive/read/lay-down.ts';
@@ -63,10 +64,12 @@ export async function startFromMoment(
   const server = serverFor(settings.servers, moment);
   await layDown({ repository, instance: moment.instance }, moment, dir, io);
   const { maxMemoryBytes } = settings;
+  // A sandbox that runs already took another call's files; whatever is left of them is of no use then.
   const { url, passwordFile, endsAt, keys } = await startSandbox(
     { id: restoreId, dumpPath: dir, fromAof: true, server, home, databases, maxMemoryBytes },
     io,
   );
+  await rm(dir, { recursive: true, force: true });
   return { url, passwordFile, until: endsAt, keys };
 }
 

@@ -11,6 +11,8 @@ export interface WantedPoint {
   readonly before?: string;
   /** True where whoever asks can take a moment of the archive, too. */
   readonly moments?: boolean;
+  /** ISO 8601: a flush that the archive saw earlier is another one. */
+  readonly lossNotBefore?: string;
   /** Of the archive. */
   readonly timeline?: number;
 }
@@ -19,11 +21,11 @@ export interface WantedPoint {
 export function restorePointActivities(contextOf: (subject: WantedPoint) => Promise<InstanceContext>) {
   return {
     findBackup: (wanted: WantedPoint): Promise<RestorePoint | ArchivePoint> =>
-      runStep(async () => {
+      runStep(async ({ signal }) => {
         const { repository } = await contextOf(wanted);
-        const { instance, to, before, timeline } = wanted;
+        const { instance, to, before, timeline, lossNotBefore } = wanted;
         if (!wanted.moments) return findRestorePoint(repository, instance, to, before);
-        return findPoint(repository, instance, to, { before, timeline });
+        return findPoint(repository, instance, to, { before, timeline, lossNotBefore, signal });
       }),
   };
 }

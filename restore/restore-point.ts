@@ -1,6 +1,8 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { archiveDirectory } from '../archive/layout.ts';
 import { findMoment, type MomentAsked } from '../archive/read/find-moment.ts';
 import type { Moment } from '../archive/read/moment.ts';
+import type { ArchivePlace } from '../archive/read/records.ts';
 import { RewindError } from '../errors/rewind-error.ts';
 import { type CataloguedBackup, listBackups } from '../repository/catalogue.ts';
 import type { Repository } from '../repository/repository.ts';
@@ -40,6 +42,18 @@ export function momentAsked(to: string): MomentAsked | undefined {
   return timeMs === undefined ? undefined : { kind: 'time', timeMs };
 }
 
+export interface FindPointOptions {
+  /** Of a backup: only those whose save began earlier, ISO 8601. */
+  readonly before?: string;
+  /** Of `before-flush` in the archive: the loss is not older, ISO 8601. One that is not shipped yet is waited for. */
+  readonly lossNotBefore?: string;
+  readonly timeline?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** What was written is in the archive within seconds, or nobody ships it, in milliseconds. */
+const shippedWithinMs = 20_000;
+
 /**
  * What `to` means, a backup or a moment of the archive. With an archive `latest` is its end and `before-flush` the state
  * right before its newest destructive command; where it cannot say, the newest proven backup is taken, as without one.
@@ -51,19 +65,37 @@ export async function findPoint(
   repository: Repository,
   instance: string,
   to: string,
-  options: { before?: string; timeline?: number } = {},
+  options: FindPointOptions = {},
 ): Promise<RestorePoint | ArchivePoint> {
   const asked = momentAsked(to);
   if (!asked || !(await hasArchive(repository, instance))) {
     return findRestorePoint(repository, instance, to, options.before);
   }
   try {
-    return { moment: await findMoment({ repository, instance }, asked, options) };
+    return { moment: await momentOfLoss({ repository, instance }, asked, options) };
   } catch (error) {
     const noMoment = error instanceof RewindError && cannotSay.has(error.code);
     if (!noMoment || asked.kind === 'time' || asked.kind === 'position') throw error;
     const point = await findRestorePoint(repository, instance, to, options.before);
     return { ...point, passedOver: [`The archive: ${error.message}`, ...point.passedOver] };
+  }
+}
+
+/** The flush that is meant may have happened just now: its segment is waited for. */
+async function momentOfLoss(
+  place: ArchivePlace,
+  asked: MomentAsked,
+  { timeline, signal, lossNotBefore }: FindPointOptions,
+): Promise<Moment> {
+  const destroyedNotBeforeMs = lossNotBefore === undefined ? undefined : Date.parse(lossNotBefore);
+  for (const deadline = Date.now() + shippedWithinMs; ; ) {
+    try {
+      return await findMoment(place, asked, { timeline, signal, destroyedNotBeforeMs });
+    } catch (error) {
+      const isNotThere = error instanceof RewindError && error.code === 'ARCHIVE_NOTHING_DESTRUCTIVE';
+      if (!isNotThere || destroyedNotBeforeMs === undefined || Date.now() > deadline) throw error;
+    }
+    await sleep(500, undefined, { signal });
   }
 }
 

@@ -1,3 +1,4 @@
+import { workflowInfo } from '@temporalio/workflow';
 import type { LossKind } from '../incident/evidence/loss-kind.ts';
 import type { FlushEvidence } from '../incident/evidence/who-flushed.ts';
 import type { RestorePlan } from '../restore/plan-restore.ts';
@@ -51,7 +52,14 @@ export async function findWhatWasLost(
   });
   const point = await withPatience(
     'findBackup',
-    ({ to }: { to: string }) => steps.findBackup(to, to === BEFORE_FLUSH ? timeOfLoss(evidence) : undefined),
+    async ({ to }: { to: string }) => {
+      const options =
+        to === BEFORE_FLUSH ? { before: timeOfLoss(evidence), lossNotBefore: lossNotBefore(evidence) } : {};
+      const found = await steps.findPoint(to, options);
+      // With the archive it is the state right before the flush, and not the last backup.
+      if ('moment' in found) return steps.materializeMoment(found.moment, workflowInfo().startTime.toISOString());
+      return found;
+    },
     { ...patience, input: { to: asked.to } },
   );
   const target = await withPatience('surveyTarget', () => steps.surveyTarget(subject), patience);
@@ -102,6 +110,13 @@ export function plannedParts(
 
 /** Clients and the slow log have whole seconds. */
 const SECONDS_UNSURE = 2;
+
+/** A flush that the archive saw before this is not the one that Redis knows of. */
+function lossNotBefore({ when, by }: FlushEvidence): string | undefined {
+  const last = by.find(({ at, refused }) => at !== undefined && !refused)?.at;
+  const earliest = when.exact ? (last ?? when.earliest) : when.earliest;
+  return earliest && new Date(Date.parse(earliest) - SECONDS_UNSURE * 1_000).toISOString();
+}
 
 /**
  * A backup has to be older than the last flush that Redis knows of: that is what took what was there. Where it only

@@ -68,7 +68,7 @@ export function restoreSteps(source: InstancePolicy, target: InstancePolicy, sto
     /** A backup, or a moment of the archive, whatever `to` means. */
     async findPoint(
       to: string,
-      options: { timeline?: number; before?: string } = {},
+      options: { timeline?: number; before?: string; lossNotBefore?: string } = {},
     ): Promise<RestorePoint | ArchivePoint> {
       story.step('findBackup');
       const wanted = { instance: source.instance, policyDigest: source.digest, to, ...options, moments: true };

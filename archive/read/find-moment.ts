@@ -19,6 +19,8 @@ export type MomentAsked =
 export interface FindOptions {
   /** Default: the newest timeline that holds the moment. */
   readonly timeline?: number;
+  /** Of `before-flush`: one that was seen earlier is another one. Unix ms. */
+  readonly destroyedNotBeforeMs?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -62,14 +64,14 @@ type Cut = Pick<TimedCut, 'position' | 'precision' | 'tells'> & { readonly timeM
 async function cutOf(
   view: ArchiveView,
   asked: MomentAsked,
-  { timeline, signal }: FindOptions,
+  { timeline, signal, destroyedNotBeforeMs }: FindOptions,
 ): Promise<{ timeline: number; cut: Cut }> {
   if (timeline !== undefined && !view.timelines.has(timeline)) {
     throw new RewindError('ARCHIVE_EMPTY', `The archive of ${view.place.instance} has no timeline ${timeline}.`);
   }
   if (asked.kind === 'time') return atTime(view, asked.timeMs, timeline, signal);
   if (asked.kind === 'position') return atPosition(view, asked.position, timeline, signal);
-  if (asked.kind === 'before-flush') return beforeDestruction(view, timeline, signal);
+  if (asked.kind === 'before-flush') return beforeDestruction(view, timeline, destroyedNotBeforeMs, signal);
   return atEnd(view, timeline);
 }
 
@@ -138,20 +140,20 @@ async function flooredInto(view: ArchiveView, timeline: number, position: number
   }
 }
 
-async function beforeDestruction(view: ArchiveView, wanted: number | undefined, signal?: AbortSignal) {
+async function beforeDestruction(view: ArchiveView, wanted: number | undefined, notBeforeMs = 0, signal?: AbortSignal) {
   const path = wanted === undefined ? undefined : pathOf(view, wanted);
   const on = path ?? [...view.timelines.keys()].map((timeline) => ({ timeline, to: Number.POSITIVE_INFINITY }));
   const newest = on
     .flatMap(({ timeline, to }) =>
       namesOf(view, timeline)
-        .events.filter(({ kind, position }) => kind === 'destructive' && position < to)
+        .events.filter(({ kind, position, timeMs }) => kind === 'destructive' && position < to && timeMs >= notBeforeMs)
         .map((event) => ({ timeline, event })),
     )
     .sort((a, b) => b.event.position - a.event.position)[0];
   if (!newest) {
     throw new RewindError(
       'ARCHIVE_NOTHING_DESTRUCTIVE',
-      `The archive of ${view.place.instance} knows of no destructive command.`,
+      `The archive of ${view.place.instance} knows of no destructive command${notBeforeMs > 0 ? ` since ${new Date(notBeforeMs).toISOString()}` : ''}.`,
     );
   }
   const { timeline, event } = newest;
