@@ -1,4 +1,5 @@
 import { RewindError } from '../errors/rewind-error.ts';
+import { applyArchives, archivesInWords, planArchives, wantedArchives } from '../schedules/archives.ts';
 import { applySchedules } from '../schedules/reconcile.ts';
 import { registerSearchAttributes } from '../workers/register-search-attributes.ts';
 import { temporalAddress } from '../workers/temporal-connection.ts';
@@ -21,13 +22,17 @@ export async function apply(context: CliContext): Promise<ExitCode> {
     context.output.log('');
     await registerSearchAttributes(client);
     await applySchedules(client, effective.config.deployment, changes);
+    const wanted = wantedArchives(effective.config);
+    const archives = await planArchives(client, effective.config.deployment, wanted);
+    await applyArchives(client, effective.config.deployment, wanted, archives);
     const done = (kind: string) => changes.filter(({ change }) => change === kind).length;
     const [created, updated, removed, kept] = ['create', 'update', 'remove', 'keep'].map(done);
     const text =
       created || updated || removed
         ? `schedules: ${created} created, ${updated} updated, ${removed} removed, ${kept} as they were`
         : `schedules: nothing to change, ${kept} as they were`;
-    context.output.answer(text, { ...deployment, schedules: seen.document });
+    const lines = [text, archivesInWords(archives)].filter((line) => line !== undefined);
+    context.output.answer(lines.join('\n'), { ...deployment, schedules: seen.document, archives });
     return 0;
   } finally {
     await seen.close();

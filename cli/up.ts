@@ -5,6 +5,7 @@ import type { LeashedProcess } from '../process/leash.ts';
 import { endWithParent } from '../process/parent-watch.ts';
 import { takeStateLock } from '../process/state-lock.ts';
 import { startTemporalDevServer } from '../process/temporal-dev-server.ts';
+import { applyArchives, planArchives, wantedArchives } from '../schedules/archives.ts';
 import { applySchedules, planSchedules } from '../schedules/reconcile.ts';
 import { wantedSchedules } from '../schedules/wanted.ts';
 import { connectClient } from '../workers/temporal-connection.ts';
@@ -50,6 +51,8 @@ export async function up(context: CliContext, options: { once?: boolean }): Prom
       deployment,
       await planSchedules(client, deployment, wantedSchedules(effective.config)),
     );
+    const archives = wantedArchives(effective.config);
+    await applyArchives(client, deployment, archives, await planArchives(client, deployment, archives));
 
     let exit: ExitCode = 0;
     const backups = [];

@@ -1,5 +1,6 @@
 import { Worker } from '@temporalio/worker';
 import { placeMomentActivities } from '../activities/archive-read.ts';
+import { archiveShipActivities } from '../activities/archive-ship.ts';
 import { probeActivities, viewActivities } from '../activities/check.ts';
 import { compareActivities } from '../activities/compare.ts';
 import { corruptionActivities } from '../activities/corruption.ts';
@@ -25,6 +26,7 @@ export async function hostWorker(settings: RoleSettings, instance: string): Prom
     ...workerBasics(settings, `host ${instance}`),
     taskQueue: `rewind-host-${instance}`,
     activities: {
+      ...archiveShipActivities(atUrl),
       ...saveActivities(contextOf),
       ...dumpActivities(contextOf),
       ...viewActivities(contextOf),
