@@ -137,8 +137,13 @@ export class Listpack implements BlobFormat {
       c.pos++;
     } else {
       let length = 0;
-      for (let i = 0; i < bytes; i++) length = length * 128 + (c.buf[c.pos + i]! & 0x7f);
-      if (length !== entryBytes) throw c.corrupt("a listpack element's two lengths differ");
+      // The highest bit says that more bytes stand before this one: all but the first have it.
+      let marked = (c.buf[c.pos]! & 0x80) === 0;
+      for (let i = 0; i < bytes; i++) {
+        length = length * 128 + (c.buf[c.pos + i]! & 0x7f);
+        if (i > 0) marked &&= (c.buf[c.pos + i]! & 0x80) !== 0;
+      }
+      if (!marked || length !== entryBytes) throw c.corrupt("a listpack element's two lengths differ");
       c.pos += bytes;
     }
     this.#read += entryBytes + bytes;

@@ -63,7 +63,7 @@ export class HashValue implements ValueReader {
           else this.#pairEnd();
           break;
         case 'expiry-last':
-          this.#expiry = Math.max(0, c.i64le());
+          this.#expiry = this.#expiryLast(c);
           this.#pairEnd();
       }
       c.commit();
@@ -79,6 +79,12 @@ export class HashValue implements ValueReader {
     const expiry = this.#expiries === 'absolute-first' || written === 0 ? written : this.#earliest + written - 1;
     if (expiry < 0 || expiry > largestExpiry) throw c.corrupt(`a hash field's expiry of ${expiry}`);
     return expiry;
+  }
+
+  #expiryLast(c: Cursor): number {
+    const written = c.i64le();
+    if (written < -1) throw c.corrupt(`a hash field's expiry of ${written}`);
+    return Math.max(0, written);
   }
 
   #pairEnd(): void {

@@ -91,23 +91,40 @@ export function readMutant(bytes: Buffer): MutantReading {
     },
   };
   try {
-    const walker = new RdbWalker(visitor);
-    let at = 0;
-    while (at < bytes.length && !walker.done) {
-      const room = walker.room();
-      const take = Math.min(room.length, bytes.length - at);
-      room.set(bytes.subarray(at, at + take));
-      walker.advance(take);
-      at += take;
-    }
-    walker.refuseTrailing();
-    walker.finish();
-    if (at < bytes.length) return { code: 'RDB_TRAILING_BYTES', keysByDatabase: {}, doubts: [] };
+    walk(bytes, visitor, false);
+    // Servers take what came later than the version in the header; the one that wrote the dump does not know it.
+    if (!isOfItsVersion(bytes)) doubts.add('what came later than its version');
     return { code: 'accepted', keysByDatabase, doubts: [...doubts] };
   } catch (error) {
     if (!(error instanceof RewindError)) throw error;
     return { code: error.code, keysByDatabase: {}, doubts: [] };
   }
+}
+
+function isOfItsVersion(bytes: Buffer): boolean {
+  try {
+    walk(bytes, {}, true);
+    return true;
+  } catch (error) {
+    if (!(error instanceof RewindError)) throw error;
+    return false;
+  }
+}
+
+/** As `walkRdb` reads a file, in one go. */
+function walk(bytes: Buffer, visitor: RdbVisitor, onlyOfVersion: boolean): void {
+  const walker = new RdbWalker(visitor, undefined, onlyOfVersion);
+  let at = 0;
+  while (at < bytes.length && !walker.done) {
+    const room = walker.room();
+    const take = Math.min(room.length, bytes.length - at);
+    room.set(bytes.subarray(at, at + take));
+    walker.advance(take);
+    at += take;
+  }
+  walker.refuseTrailing();
+  walker.finish();
+  if (at < bytes.length) throw new RewindError('RDB_TRAILING_BYTES', 'bytes follow the end');
 }
 
 /** Tells two what one is told. */

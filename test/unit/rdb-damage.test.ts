@@ -177,6 +177,12 @@ describe('a type that is not known', () => {
   });
 });
 
+/** The last byte of the last element's second length has its highest bit taken. */
+function withoutMark(encoded: Buffer): Buffer {
+  encoded[encoded.length - 2]! &= 0x7f;
+  return encoded;
+}
+
 /** Each is wrong inside of a value, where no checksum helps. */
 const damaged: [string, Buffer][] = [
   ['a length that begins with no known byte', bytes([0, 1], 'k', [0x82])],
@@ -243,6 +249,10 @@ const damaged: [string, Buffer][] = [
   [
     'a listpack element whose two lengths differ',
     bytes([16, 1], 'h', text(bytes(u32(11), [2, 0], [1, 2, 2, 1, 0xff]))),
+  ],
+  [
+    'a listpack element whose second length does not say that it has two bytes',
+    bytes([16, 1], 'h', text(withoutMark(listpack(['f', 'v'.repeat(200)])))),
   ],
   ['a listpack element of no known encoding', bytes([16, 1], 'h', text(bytes(u32(9), [1, 0], [0xf5, 1, 0xff])))],
   ['a hash whose last field has no value', bytes([16, 1], 'h', text(listpack(['f', 'v', 'g'])))],
