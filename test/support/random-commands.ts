@@ -150,7 +150,8 @@ function setStep(random: Random, key: string): Argument[] {
 function zsetStep(random: Random, key: string): Argument[] {
   if (random.chance(0.1)) return ['ZREM', key, ...values(random, 6)];
   if (random.chance(0.1)) return ['GEOADD', `zset:geo:${random.below(3)}`, 13.3 + random.below(99) / 7, 38.1, 'town'];
-  const scores: Argument[] = ['inf', '-inf', '-0', '5e-324', '1e308', 0.1, '9007199254740993'];
+  // No -0: servers forget its sign in some encodings, and their own DEBUG DIGEST then differs after a restart.
+  const scores: Argument[] = ['inf', '-inf', '5e-324', '1e308', 0.1, '9007199254740993'];
   return [
     'ZADD',
     key,
