@@ -7,6 +7,12 @@ export const restoreErrors = {
     next: 'Ask again with one of the accepted values: rewind restore --help',
     retryable: false,
   },
+  RESTORE_PROGRESS_INVALID: {
+    when: 'What the repository has of a restore that is under way cannot be read: how far another agent came.',
+    safe: 'Nothing was changed by this attempt. Keys that were put before stay.',
+    next: 'Remove the objects under restores/NAME/RESTORE/progress-1/ and let the restore begin anew: keys that are there are kept.',
+    retryable: false,
+  },
   RESTORE_NOTHING_PROVEN: {
     when: 'No backup of the instance was proven (or none from before the loss), so none is taken by itself.',
     safe: 'Nothing was changed. Backups that are unproven or flagged stay restorable by their id.',

@@ -17,6 +17,7 @@ import { type RestoreSubject, restoreDirectory } from './restore-subject.ts';
 import { shiftOf } from './stage-for-restore.ts';
 import { restoreFolder, stageDump } from './staged-dump.ts';
 import type { StagedFacts } from './staged-facts.ts';
+import { StoredProgress } from './stored-progress.ts';
 
 export interface Migration {
   readonly request: RestoreRequest;
@@ -57,6 +58,15 @@ export async function migrateKeys(
   const dumpPath = await stageDump(repository, folder, point, io);
   const selection = await selectionHere(repository, folder, request, io);
   const namesFile = join(folder, conflictsFile(subject));
+  const { progress, cursor } = await StoredProgress.takeUp(repository, subject, namesFile);
+  const going = {
+    ...io,
+    resumeFrom: io.resumeFrom ?? cursor,
+    onCursor: (at: PutKeysCursor) => {
+      io.onCursor(at);
+      progress.note(at);
+    },
+  };
   const keepLive = request.onConflict === 'keep-live';
   const figures = await withQuietRewrites({ target, home }, async () => {
     const put = await putKeys(
@@ -76,18 +86,30 @@ export async function migrateKeys(
           maxMemoryShare: MEMORY_SHARE,
         },
       },
-      io,
-    );
+      going,
+    ).finally(() => progress.settle());
     await withRedis(target, (redis) => rewriteOnce(redis, target, io));
     return put;
   }).catch((error: unknown) => {
     throw subject.fenceId === undefined ? error : untilFencedAgain(error);
   });
+  const conflicts = await storeConflicts(context, subject, namesFile, io);
+  await progress.remove();
+  return { figures, ...(conflicts === undefined ? {} : { conflicts }) };
+}
+
+/** @returns the list's name in the repository; undefined where no key was there already */
+async function storeConflicts(
+  { repository }: InstanceContext,
+  subject: RestoreSubject,
+  namesFile: string,
+  io: StepIO,
+): Promise<string | undefined> {
   const names = await stat(namesFile).catch(() => undefined);
-  if (!names?.size) return { figures };
+  if (!names?.size) return undefined;
   const conflicts = `${restoreDirectory(subject)}${conflictsFile(subject)}`;
   await repository.putFile(conflicts, { path: namesFile }, { sizeBytes: names.size, signal: io.signal });
-  return { figures, conflicts };
+  return conflicts;
 }
 
 /** Replaces the whole dataset of a server by a dump; it stays up, and its old data stays until the new is loaded. */
