@@ -1,4 +1,5 @@
 import { whyNotLoadable } from './as-primary/loadable-dump.ts';
+import { hasModule } from './module-of-type.ts';
 import type { RestorePoint } from './restore-point.ts';
 import { intoText, isPartial, type RestoreRequest } from './restore-request.ts';
 import type { StagedFacts } from './staged-facts.ts';
@@ -153,7 +154,7 @@ function refusalsOf(inputs: PlanInputs, way: RestoreWay): string[] {
     ...(way === 'commands' ? (staged?.cannotSay ?? []) : []),
   ];
   if (way === 'slices' || way === 'as-primary') {
-    const missing = point.modules.filter((name) => !target.modules.some((loaded) => sameModule(name, loaded)));
+    const missing = point.modules.filter((type) => !hasModule(target.modules, type));
     if (missing.length > 0) refusals.push(`The target has not loaded the modules of the dump: ${missing.join(', ')}.`);
     const highest = Math.max(0, ...Object.keys(point.keysByDatabase).map(Number));
     if (target.databases !== undefined && highest >= target.databases && request.selection.db === undefined) {
@@ -209,10 +210,4 @@ function secondsOf(way: RestoreWay, keys: number, point: RestorePoint): number {
   const rate = RATES[way];
   const share = point.keys === 0 ? 0 : Math.min(1, keys / point.keys);
   return Math.max(1, Math.ceil(Math.max(keys / rate.keys, (point.sizeBytes * share) / rate.bytes)));
-}
-
-/** Modules name their types as they like: ReJSON-RL is of ReJSON, MBbloom-- of bf. */
-function sameModule(type: string, loaded: string): boolean {
-  const [a, b] = [type.toLowerCase().replace(/-.*$/, ''), loaded.toLowerCase()];
-  return a.startsWith(b) || b.startsWith(a) || (b === 'bf' && /^(mbbloom|topk|cmsk|tdis)/.test(a));
 }

@@ -1,3 +1,4 @@
+import { hasModule } from '../module-of-type.ts';
 import { type DumpFormat, whyNotLoadable } from './loadable-dump.ts';
 import type { StreamTargetFacts } from './target-facts.ts';
 
@@ -18,14 +19,6 @@ export interface StreamAllowances {
   /** More data than `maxmemory`: the target evicts or refuses writes afterwards. Default: refused. */
   readonly overMaxMemory?: boolean;
 }
-
-/** The modules whose types have other names than they have themselves. */
-const moduleOfType: readonly (readonly [type: RegExp, module: RegExp])[] = [
-  [/^ReJSON/i, /^ReJSON/i],
-  [/^(MBbloom|TopK|CMSk|TDIS)/, /^bf$/i],
-  [/^TSDB/, /^timeseries$/i],
-  [/^ft_/, /^(search|ft)/i],
-];
 
 /**
  * Why the whole dataset of this server may not be replaced by this dump over a replication link: sentences for a person.
@@ -68,14 +61,6 @@ export function whyNotStreamed(
       `The new data is loaded beside the old: it takes ${dump.usedMemoryBytes} bytes, the machine has ${facts.availableBytes} left.`,
   ];
   return reasons.filter((reason): reason is string => typeof reason === 'string');
-}
-
-function hasModule(loaded: readonly string[], type: string): boolean {
-  return loaded.some(
-    (name) =>
-      name.toLowerCase() === type.toLowerCase() ||
-      moduleOfType.some(([ofType, ofModule]) => ofType.test(type) && ofModule.test(name)),
-  );
 }
 
 const sentence = (text: string | undefined): string | undefined =>

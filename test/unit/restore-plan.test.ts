@@ -58,6 +58,20 @@ const plan = (input: object, more: Partial<PlanInputs> = {}) =>
     ...more,
   });
 
+test.each([
+  ['graphdata', 'graph'],
+  ['ReJSON-RL', 'ReJSON'],
+  ['MBbloom--', 'bf'],
+  ['TSDB-TYPE', 'timeseries'],
+  ['ft_index0', 'search'],
+  ['helloType', 'hellotype'],
+])('data of the module type %s is put where the module %s is loaded, and refused elsewhere', (type, module) => {
+  const of = (modules: string[]) =>
+    plan({}, { point: { ...point, modules: [type] }, target: { ...target, modules } }).refusals;
+  expect(of([module])).toEqual([]);
+  expect(of(['another']).join()).toContain(type);
+});
+
 test('that fields of hashes keep their times where those of keys are moved or dropped is told', () => {
   const fields = { staged: { ...staged, hashesWithFieldExpiries: 12 } };
   for (const ttl of ['shift', 'drop']) {
