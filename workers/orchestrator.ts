@@ -1,6 +1,7 @@
 import type { Client } from '@temporalio/client';
 import { Worker } from '@temporalio/worker';
 import { answersActivities } from '../activities/answers.ts';
+import { archiveCareActivities } from '../activities/archive-care.ts';
 import { placeMomentActivities } from '../activities/archive-read.ts';
 import { catalogueActivities } from '../activities/catalogue.ts';
 import { describePolicyActivity, probeActivities, viewActivities } from '../activities/check.ts';
@@ -39,6 +40,7 @@ export async function orchestratorWorker(settings: RoleSettings, client: Client)
     activities: {
       ...policyActivities(settings.config, withoutLogin),
       ...ownerActivities(client),
+      ...archiveCareActivities(withoutLogin, client),
       ...catalogueActivities(withoutLogin),
       ...saveActivities(contextOf),
       ...dumpActivities(contextOf),

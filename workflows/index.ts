@@ -6,5 +6,6 @@ export { recoverNodeCrash } from './recover-node-crash.ts';
 export { restoreToPoint } from './restore-to-point.ts';
 export { scheduledBackup } from './scheduled-backup.ts';
 export { shipAof } from './ship-aof.ts';
+export { tendArchive } from './tend-archive.ts';
 export { unfenceInstance } from './unfence-instance.ts';
 export { verifyBackup } from './verify-backup.ts';

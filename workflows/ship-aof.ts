@@ -5,10 +5,13 @@ import {
   continueAsNew,
   defineSignal,
   isCancellation,
+  ParentClosePolicy,
   proxyActivities,
   setHandler,
   sleep,
+  startChild,
   upsertMemo,
+  WorkflowExecutionAlreadyStartedError,
 } from '@temporalio/workflow';
 import type { ArchiveShipActivities } from '../activities/archive-ship.ts';
 import type { DescribePolicyActivity } from '../activities/check.ts';
@@ -69,6 +72,7 @@ export async function shipAof(input: ShipAofInput): Promise<ShipAofResult> {
       retry: { initialInterval: policy.timeouts.retryMs, maximumInterval: '30s' },
     });
     story.phase('archiving');
+    if (forMs === FOLLOW_FOR_MS) await tendBeside(instance);
     story.step('followAof');
     await following.run(() =>
       host.followAof.executeWithOptions({ summary: `following ${instance}`, activityId: 'followAof' }, [
@@ -86,6 +90,20 @@ export async function shipAof(input: ShipAofInput): Promise<ShipAofResult> {
   // A step that was told to end may have ended well.
   if (CancellationScope.current().consideredCancelled) throw new CancelledFailure('the archive was switched off');
   return continueAsNew<typeof shipAof>(input);
+}
+
+/** Compaction and pruning, in a run of their own; one that still goes on is enough. */
+async function tendBeside(instance: string): Promise<void> {
+  try {
+    await startChild('tendArchive', {
+      workflowId: `tend-archive/${instance}`,
+      args: [{ instance }],
+      parentClosePolicy: ParentClosePolicy.ABANDON,
+      staticSummary: `Archive of ${instance} tended`,
+    });
+  } catch (error) {
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+  }
 }
 
 async function stuck(story: RunStory, error: unknown): Promise<void> {

@@ -3,7 +3,7 @@ import type { SegmentHeader } from '../segment.ts';
 import { readHeaderAt, readHourIndex } from './chain.ts';
 import { eachUnit } from './cut.ts';
 import { inGap } from './in-gap.ts';
-import { gapsOf } from './reach.ts';
+import { gapsAt } from './reach.ts';
 import { readBase } from './records.ts';
 import { type ArchiveView, namesOf } from './timelines.ts';
 
@@ -36,7 +36,7 @@ export async function momentAtTime(
   signal?: AbortSignal,
 ): Promise<TimedCut> {
   const asked = new Date(timeMs).toISOString();
-  for (const gap of await gapsOf(view, timeline)) {
+  for (const gap of await gapsAt(view, timeline, timeMs)) {
     const over =
       gap.from.position < limit &&
       gap.from.timeMs <= timeMs &&

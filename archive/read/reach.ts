@@ -51,10 +51,11 @@ export async function reach(view: ArchiveView, timeline: number, position: numbe
   }
 }
 
-/** The gaps of a timeline, each up to the first base behind it. */
-export async function gapsOf(view: ArchiveView, timeline: number): Promise<Gap[]> {
+/** The gaps of a timeline that may hold a time, each up to the first base behind it. */
+export async function gapsAt(view: ArchiveView, timeline: number, timeMs: number): Promise<Gap[]> {
   const names = namesOf(view, timeline);
-  const events = names.events.filter(({ kind }) => kind === 'gap');
+  // They follow one another: the last that had begun by then, and one before it where the clock was set back.
+  const events = names.events.filter((event) => event.kind === 'gap' && event.timeMs <= timeMs).slice(-2);
   return Promise.all((await readEvents(view, timeline, events)).map((event) => gapOf(view, timeline, event)));
 }
 

@@ -4,7 +4,7 @@ import { decodeSegmentHeader, headerBytes, type SegmentHeader } from '../segment
 
 /** What a stream of segments consists of, in its order: a header, its bytes in pieces, and its end once they are proven. */
 export type SegmentPart =
-  | { readonly part: 'header'; readonly header: SegmentHeader; readonly digest: string }
+  | { readonly part: 'header'; readonly header: SegmentHeader; readonly digest: string; readonly line: Uint8Array }
   | { readonly part: 'bytes'; readonly bytes: Uint8Array }
   | { readonly part: 'end'; readonly header: SegmentHeader; readonly digest: string };
 
@@ -30,7 +30,8 @@ export async function* segmentParts(chunks: AsyncIterable<Uint8Array>, key: stri
       while (ahead.length === 0) if (!(await more())) return;
       while (ahead.indexOf(0x0a) < 0 && ahead.length <= headerBytes) if (!(await more())) break;
       const { header, digest, bodyAt } = decodeSegmentHeader(ahead, key);
-      yield { part: 'header', header, digest };
+      // With its line feed: whoever copies segments copies them as they are.
+      yield { part: 'header', header, digest, line: ahead.subarray(0, bodyAt) };
       ahead = ahead.subarray(bodyAt);
       const hash = createHash('sha256');
       let left = header.end - header.start;
