@@ -1,3 +1,4 @@
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import {
   ActivityCancellationType,
   CancellationScope,
@@ -11,7 +12,6 @@ import {
   sleep,
   startChild,
   upsertMemo,
-  WorkflowExecutionAlreadyStartedError,
 } from '@temporalio/workflow';
 import type { ArchiveShipActivities } from '../activities/archive-ship.ts';
 import type { DescribePolicyActivity } from '../activities/check.ts';
