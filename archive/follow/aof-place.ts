@@ -16,6 +16,7 @@ const placeSchema = z.object({
   replicationId: z.string().optional(),
   /** The incr that was appended to. */
   lastFile: z.string().optional(),
+  lastSeq: z.int().optional(),
   /** How often CONFIG SET was called by then: whoever switches the file off and on again calls it. */
   configSets: z.int().nonnegative(),
 });

@@ -17,7 +17,7 @@ export async function followAof(
   const follower = new Follower(context, io, { ...followDefaults, ...options });
   const place = await follower.locate();
   if (!place) return follower.figures;
-  const lock = await lockFollowing(place);
+  const lock = await lockFollowing(place, context.home);
   try {
     await follower.run();
     return follower.figures;

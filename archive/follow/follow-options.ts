@@ -16,8 +16,9 @@ export interface FollowOptions {
   readonly spoolBytes: number;
   /** A step of the machine's clock that is recorded. */
   readonly clockStepMs: number;
-  /** Before the first repetition after an error of the store; doubled up to thirty seconds. */
+  /** Before the first repetition after an error of the store; doubled up to the other. */
   readonly retryMs: number;
+  readonly retryMostMs: number;
   /** On being told to stop, so long the tail may still take. */
   readonly stopWithinMs: number;
   /** A loss of so many keys, and of this share of the data, … */
@@ -38,6 +39,7 @@ export const followDefaults: FollowOptions = {
   spoolBytes: 2 * 1024 ** 3,
   clockStepMs: 2_000,
   retryMs: 500,
+  retryMostMs: 30_000,
   stopWithinMs: 1_500,
   massKeys: 10_000,
   massShare: 0.1,
@@ -71,6 +73,8 @@ export interface FollowFigures {
   readonly heldBytes: number;
   /** Gaps that this follower recorded. */
   readonly gaps: number;
+  /** How often what was held was let go of for want of room: a gap comes of it. */
+  readonly dropped: number;
   /** The sentence of what is wrong. */
   readonly note?: string;
 }

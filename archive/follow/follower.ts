@@ -68,7 +68,7 @@ export class Follower {
   #failed: unknown;
   #figures: FollowFigures = {
     ...{ state: 'waiting', timeline: 0, position: 0, unshippedBytes: 0, lagMs: 0, segments: 0, shippedBytes: 0 },
-    ...{ bases: 0, heldBytes: 0, gaps: 0 },
+    ...{ bases: 0, heldBytes: 0, gaps: 0, dropped: 0 },
   };
 
   /** @param tailOnly ship what is on the disk and end; the server need not answer */
@@ -88,8 +88,8 @@ export class Follower {
   /** Where the server's files are, and whose they are. @returns undefined where nobody knows, and the server is down */
   async locate(): Promise<AofPlace | undefined> {
     for (;;) {
-      const signs = await this.#server.ask();
-      const found = signs && (await this.#server.place());
+      const found = await this.#server.place();
+      const signs = found && (await this.#server.ask());
       const remembered = await rememberedPlace(this.#context.home, this.#context.policy.instance);
       if (signs && found) {
         const identity = await this.#stored(() =>
@@ -98,7 +98,10 @@ export class Follower {
         this.#signs = signs;
         const { runId, replicationId, configSets } = remembered ?? signs;
         this.#place = { formatVersion: 1, ...found, identity, runId, replicationId, configSets };
-        if (remembered?.lastFile !== undefined) this.#place.lastFile = remembered.lastFile;
+        if (remembered?.lastFile !== undefined) {
+          this.#place.lastFile = remembered.lastFile;
+          this.#place.lastSeq = remembered.lastSeq;
+        }
         return this.#place;
       }
       if (remembered) {
@@ -203,27 +206,24 @@ export class Follower {
 
   async #questions(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      const last = this.#watch.now?.incrs.at(-1);
       const signs = await this.#server.ask();
       if (signs) {
         if (this.#signs) this.#finder.dataSet(signs.keys, Math.max(0, signs.expiredKeys - this.#signs.expiredKeys));
         this.#signs = signs;
       }
-      // Only what was so before and after the question belongs to the file.
-      if (signs && last && last.id === this.#watch.now?.incrs.at(-1)?.id) await this.#remember(signs, last);
       await this.#keepWithinSpool();
       await sleep(this.#options.askMs, undefined, { signal }).catch(() => undefined);
     }
   }
 
-  async #remember(signs: ServerSigns, last: HeldFile): Promise<void> {
+  /** What is known of the server when a file is begun: that nobody has switched it off and on since is seen by it later. */
+  async #remember({ name, seq }: HeldFile): Promise<void> {
+    const signs = this.#signs;
+    const known = this.#place.lastFile === name && this.#place.runId === signs?.runId;
+    if (!signs?.aofOn || known) return;
     const { runId, replicationId, configSets } = signs;
-    // Figures of the moment at which the file was first appended to by this process: later ones would hide a CONFIG SET.
-    const known = this.#place.lastFile === last.name && this.#place.runId === runId;
-    if (known || !signs.aofOn || this.#stretch?.file.id !== last.id) return;
-    const next = { ...this.#place, runId, replicationId, configSets, lastFile: last.name };
-    this.#place = next;
-    await rememberPlace(this.#context.home, this.#context.policy.instance, next);
+    this.#place = { ...this.#place, runId, replicationId, configSets, lastFile: name, lastSeq: seq };
+    await rememberPlace(this.#context.home, this.#context.policy.instance, this.#place);
   }
 
   /** Beyond the limit everything goes that only we hold: what comes then begins with the base that is there now. */
@@ -234,6 +234,7 @@ export class Follower {
     if (heldBytes <= this.#options.spoolBytes) return;
     for (const { file } of ours) await this.#held.release(file);
     this.#dropped = true;
+    this.#figures = { ...this.#figures, dropped: this.#figures.dropped + 1 };
     this.#say(
       'store',
       `more than ${this.#options.spoolBytes} bytes were held for a store that did not take them: let go`,
@@ -275,7 +276,7 @@ export class Follower {
   async #begin(tip: Tip, go: Continuation, signs: ServerSigns | undefined): Promise<boolean> {
     if (go.how === 'ask-server') return this.#notYet();
     if (go.how === 'same-file') {
-      this.#open(go.at, tip.position, go.previous);
+      await this.#open(go.at, tip.position, go.previous);
       this.#startsOfManifest();
       await this.#tellAgain(tip);
       return true;
@@ -294,7 +295,7 @@ export class Follower {
     });
     this.#lastMs = this.#timeline.startedMs;
     if (!go.fork) return this.#fromBase(start, null);
-    this.#open(go.fork.at, start, null);
+    await this.#open(go.fork.at, start, null);
     return true;
   }
 
@@ -338,12 +339,12 @@ export class Follower {
     const [first] = incrs;
     if (!base || !first) return this.#notYet();
     this.#starts = new Map([[first.id, position]]);
-    this.#open({ file: first, offset: 0, db: 0 }, position, previous);
+    await this.#open({ file: first, offset: 0, db: 0 }, position, previous);
     await this.#storeBase(base, position);
     return true;
   }
 
-  #open({ file, offset, db }: Place, position: number, previous: string | null): void {
+  async #open({ file, offset, db }: Place, position: number, previous: string | null): Promise<void> {
     this.#previous = previous;
     this.#position = position;
     const finder = new DestructiveFinder(this.#options, this.#options.now);
@@ -370,6 +371,7 @@ export class Follower {
     this.#starts.set(file.id, stretch.fileStart);
     this.#stretch = stretch;
     this.#exhausted.delete(file.id);
+    await this.#remember(file);
     this.#say('following');
   }
 
@@ -470,7 +472,7 @@ export class Follower {
       throw new LookAgain();
     }
     this.#before = file;
-    this.#open({ file: next, offset: 0, db: 0 }, fileStart + from.offset, this.#previous);
+    await this.#open({ file: next, offset: 0, db: 0 }, fileStart + from.offset, this.#previous);
     await this.#letGo();
   }
 
@@ -481,8 +483,7 @@ export class Follower {
     const at = incrs.findIndex(({ id }) => id === file.id);
     if (at >= 0) return at === incrs.length - 1 ? { ended: false } : { ended: true, next: incrs[at + 1]! };
     const all = this.#held.all().filter(({ type, seq }) => type === 'incr' && seq === file.seq + 1);
-    const next =
-      all.find((each) => this.#watch.followed(file, each)) ?? all.find((each) => this.#followsBySigns(file, each));
+    const next = all.find((each) => this.#watch.followed(file, each)) ?? all.find((each) => this.#followsBySigns(each));
     return { ended: true, ...(next ? { next } : {}) };
   }
 
@@ -490,17 +491,17 @@ export class Follower {
    * A rewrite that was over between two looks. That the file was not switched off and on instead, which leaves the same
    * names, shows by nobody having called CONFIG SET.
    */
-  #followsBySigns(file: HeldFile, next: HeldFile): boolean {
-    const { runId, configSets, lastFile } = this.#place;
+  #followsBySigns(next: HeldFile): boolean {
+    const { runId, configSets, lastSeq } = this.#place;
     const signs = this.#signs;
     return (
       signs !== undefined &&
       signs.role === 'primary' &&
-      // By the next one it is remembered only once it was gone on with.
-      (lastFile === file.name || lastFile === next.name) &&
+      // The figures are from before the file ended, or the next one was gone on with already.
+      lastSeq !== undefined &&
+      lastSeq <= next.seq &&
       signs.runId === runId &&
-      signs.configSets === configSets &&
-      (this.#watch.now?.incrs.some(({ id }) => id === next.id) ?? false)
+      signs.configSets === configSets
     );
   }
 
@@ -648,7 +649,7 @@ export class Follower {
 
   /** Until it is done, whatever the store says; of two agents one is told to stop. */
   async #stored<T>(step: () => Promise<T>): Promise<T> {
-    for (let wait = this.#options.retryMs; ; wait = Math.min(30_000, wait * 2)) {
+    for (let wait = this.#options.retryMs; ; wait = Math.min(this.#options.retryMostMs, wait * 2)) {
       try {
         const result = await step();
         if (this.#figures.state === 'store') this.#say('following');

@@ -13,6 +13,7 @@ import {
   latestDigest,
   readArchive,
   rewritten,
+  rewrittenAndHeld,
   until,
 } from '../support/archive.ts';
 import { dataDigest, debugAllowed } from '../support/data-digest.ts';
@@ -84,7 +85,7 @@ test('rewrites while it follows: each base stands where the incr behind it begin
   await until('it follows', async () => following?.figures()?.state === 'following');
   for (let round = 0; round < 4; round++) {
     await write();
-    await rewritten(redis);
+    await rewrittenAndHeld(redis, server.dir);
   }
   await write(3);
   await shipAll();

@@ -1,3 +1,5 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import type { Redis } from 'ioredis';
@@ -39,7 +41,7 @@ export const instance = 'orders';
 export const followable = { appendonly: 'yes', 'aof-timestamp-enabled': 'yes', 'auto-aof-rewrite-percentage': '0' };
 
 /** Short enough for a test; whatever they are set to, no test's outcome depends on them. */
-export const quick: Partial<FollowOptions> = { pollMs: 10, askMs: 50, segmentMs: 100, retryMs: 50 };
+export const quick: Partial<FollowOptions> = { pollMs: 10, askMs: 50, segmentMs: 100, retryMs: 50, retryMostMs: 500 };
 
 export async function archiveContext(
   server: { url: string },
@@ -159,6 +161,16 @@ export async function latestDigest({ repository }: InstanceContext, flavour?: Fl
   const config = { appendonly: 'yes', ...debugAllowed(flavour) };
   const server = await startRedis({ dir: folder.path, config, ...(flavour ? { flavour } : {}) });
   return dataDigest(server).finally(() => server.stop());
+}
+
+/** As `rewritten`, and then until the follower holds the file that Redis appends to now: busy machines look late. */
+export async function rewrittenAndHeld(redis: Redis, dir: string): Promise<void> {
+  await rewritten(redis);
+  const manifest = await readFile(join(dir, 'appendonlydir', 'appendonly.aof.manifest'), 'utf8');
+  const name = manifest.trim().split('\n').at(-1)?.split(' ')[1] ?? '';
+  await until(`${name} is held`, async () =>
+    (await readdir(join(dir, '.rewind', 'aof')).catch(() => [])).some((each) => each.endsWith(`-${name}`)),
+  );
 }
 
 /** Waits until a rewrite has ended. */

@@ -1,0 +1,15 @@
+import { archiveContext, follow } from './archive.ts';
+
+// Follows in a process of its own, to be killed. Arguments: the server's url, the home, the repository's folder.
+const [url = '', home = '', repository = ''] = process.argv.slice(2);
+const following = follow(await archiveContext({ url }, { home, repository }), { segmentBytes: 4_000, segmentMs: 20 });
+let told = '';
+setInterval(() => {
+  const state = following.figures()?.state ?? '';
+  if (state !== told) process.send?.({ state });
+  told = state;
+}, 5);
+await following.ended.catch((error: Error) => {
+  process.send?.({ error: String(error) });
+  process.exitCode = 1;
+});
