@@ -11,6 +11,7 @@ import {
 } from '../check/probe.ts';
 import { readSandboxFacts, type SandboxFacts } from '../check/sandbox-facts.ts';
 import type { Config } from '../config/config.ts';
+import { noteSeen } from '../incident/crash/last-seen.ts';
 import { type InstancePolicy, policyOf } from '../policy/instance-policy.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { ProofSettings } from '../sandbox/prove.ts';
@@ -49,7 +50,10 @@ export function viewActivities(contextOf: (subject: Subject) => Promise<Instance
     viewInstance: (subject: Subject): Promise<InstanceView> =>
       runStep(async () => {
         const context = await contextOf(subject);
-        return viewInstance(context, context.policy.source === 'agent');
+        const view = await viewInstance(context, context.policy.source === 'agent');
+        // A disk that takes no note is found by the check itself.
+        await noteSeen({ home: context.home, instance: subject.instance }).catch(() => undefined);
+        return view;
       }),
   };
 }

@@ -6,6 +6,7 @@ import { type CrashSite, readCrashSite } from '../incident/crash/crash-site.ts';
 import { type CrashDecision, decideCrash } from '../incident/crash/decide.ts';
 import { detachReplicas } from '../incident/crash/detach-replicas.ts';
 import type { CrashFacts } from '../incident/crash/facts.ts';
+import { followAgain } from '../incident/crash/follow-again.ts';
 import { type LossWindow, lossWindow } from '../incident/crash/loss-window.ts';
 import { type CrashPlanFacts, crashPlanFacts } from '../incident/crash/plan-facts.ts';
 import { type Promotion, promoteReplica } from '../incident/crash/promote.ts';
@@ -40,6 +41,10 @@ export function copiesActivities(contextOf: (subject: Subject) => Promise<Instan
         await detachReplicas(await askedOf(await contextOf(subject)), addresses, {}, io);
       }),
 
+    /** Has a replica that was taken off the node for its dump follow the node again. */
+    followAgain: (subject: Subject, address: string, node: string): Promise<void> =>
+      runStep(async (io) => followAgain(await askedOf(await contextOf(subject)), address, node, {}, io)),
+
     /** Lets every replica of the node follow another primary: the node comes back with older data than they have. */
     repointReplicas: (subject: Subject, primary: string): Promise<void> =>
       runStep(async (io) => {
@@ -72,6 +77,7 @@ export function crashDecisionActivities(
           backups,
           otherInstances: instancesInForce(config).filter((name) => name !== subject.instance),
           flagBelow: policy.backup.flagBelow,
+          lastSeenAt: found.site?.lastSeenAt,
         };
         const decision = decideCrash(facts);
         return {
@@ -106,8 +112,13 @@ export function crashedHostActivities(contextOf: (subject: Subject) => Promise<I
     readCrashSite: (subject: Subject): Promise<CrashSite> =>
       runStep(async (io) => readCrashSite(await contextOf(subject), io)),
 
-    startServer: (subject: Subject, server: ServerVersion, mayBeEmpty: boolean): Promise<StartedNode> =>
-      runStep(async (io) => startNode(await contextOf(subject), server, mayBeEmpty, io)),
+    startServer: (
+      subject: Subject,
+      server: ServerVersion,
+      mayBeEmpty: boolean,
+      replicaOf?: string,
+    ): Promise<StartedNode> =>
+      runStep(async (io) => startNode(await contextOf(subject), server, { mayBeEmpty, replicaOf }, io)),
 
     /** Gives the stopped server a backup's files; its own are moved aside. */
     placeBackup: (subject: RestoreSubject, point: RestorePoint): Promise<ReplacedFiles> =>

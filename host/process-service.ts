@@ -48,7 +48,7 @@ export function processService(
     );
   };
 
-  const spawnServer = async (): Promise<ProcessRecord> => {
+  const spawnServer = async (replicaOf?: string): Promise<ProcessRecord> => {
     const program = around.redisServerPath && findOnPath(around.redisServerPath, process.env.PATH);
     if (!program) {
       throw new RewindError('PROGRAM_NOT_FOUND', `no program ${around.redisServerPath ?? 'redis-server'} to start`);
@@ -57,7 +57,7 @@ export function processService(
     const logFrom = await logLength(logFile);
     const output = openSync(logFile, 'a', 0o600);
     // A server that goes to the background is nobody's child: its pid and its end would be known to nobody.
-    const child = spawn(program, [...args, '--daemonize', 'no'], {
+    const child = spawn(program, [...args, '--daemonize', 'no', ...asReplica(replicaOf)], {
       detached: true,
       cwd: folder,
       stdio: ['ignore', output, output],
@@ -98,11 +98,11 @@ export function processService(
       // Redis ends with 0 when somebody else told it to (SHUTDOWN, SIGTERM).
       return record.exit?.code === 0 ? 'stopped' : 'failed';
     },
-    async start(io) {
+    async start(io, how) {
       let record = await readRecord(recordPath);
       if (record === undefined || !runs(record)) {
         await refuseStranger('start a second one');
-        record = await spawnServer();
+        record = await spawnServer(how?.replicaOf);
       }
       const { pid, identity, logFrom } = record;
       const lastWords = async () => reasonIn(await lines(logFrom));
@@ -144,4 +144,11 @@ export function processService(
       };
     },
   };
+}
+
+/** `--replicaof host port`; an IPv6 address has colons of its own. */
+function asReplica(primary: string | undefined): string[] {
+  if (primary === undefined) return [];
+  const colon = primary.lastIndexOf(':');
+  return ['--replicaof', primary.slice(0, colon).replace(/^\[|\]$/g, ''), primary.slice(colon + 1)];
 }

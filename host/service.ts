@@ -35,9 +35,12 @@ export interface HostService {
   /**
    * Starts it and waits until it has loaded its data. One that runs already is only waited for.
    *
+   * @param how.replicaOf host:port: where the service takes arguments the server follows that primary from its first
+   *   moment, and is never one itself with what its files hold; a service that takes none passes it over
+   *
    * @throws HOST_COMMAND_FAILED, HOST_SERVER_NOT_LOADED, HOST_SERVER_NOT_OURS, REDIS_REFUSED_LOGIN
    */
-  start(io: StepIO): Promise<void>;
+  start(io: StepIO, how?: { readonly replicaOf?: string }): Promise<void>;
   /**
    * Stops it and waits until it has ended. One that does not run is left so.
    *

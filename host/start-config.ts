@@ -9,6 +9,7 @@ export interface StartConfig {
   readonly appendonly: boolean;
   readonly appendfilename: string;
   readonly appenddirname: string;
+  readonly appendfsync: 'always' | 'everysec' | 'no';
   /** Absolute; undefined where it logs to its standard output. */
   readonly logfile?: string;
 }
@@ -41,12 +42,15 @@ export async function readStartConfig(from: {
     else last.set(name.toLowerCase(), value);
   }
   const logfile = last.get('logfile');
+  const appendfsync = last.get('appendfsync')?.toLowerCase();
   return {
     dir,
     dbfilename: last.get('dbfilename') ?? 'dump.rdb',
     appendonly: last.get('appendonly')?.toLowerCase() === 'yes',
     appendfilename: last.get('appendfilename') ?? 'appendonly.aof',
     appenddirname: last.get('appenddirname') ?? 'appendonlydir',
+    // Redis' own default for whatever else stands there: it would not start on it.
+    appendfsync: appendfsync === 'always' || appendfsync === 'no' ? appendfsync : 'everysec',
     ...(logfile ? { logfile: isAbsolute(logfile) ? logfile : resolve(dir, logfile) } : {}),
   };
 }

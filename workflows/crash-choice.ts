@@ -38,19 +38,20 @@ export async function carryOut(
       return;
     case 'promote': {
       const { address } = await steps.promoteReplica(target, runId);
-      await steps.startServer(server, true);
+      await steps.startServer(server, true, address);
       await steps.startAsReplica(address);
       return;
     }
     case 'replica-of':
-      // For a moment the node is a primary with what it had: nobody may copy that.
+      // Where its service takes no arguments the node is a primary with what it had for a moment: nobody may copy that.
       await steps.repointReplicas(target);
-      await steps.startServer(server, true);
+      await steps.startServer(server, true, target);
       await steps.startAsReplica(target);
       return;
     case 'dump-from':
       await steps.placeDumpFrom(subject, target, server);
       await steps.startServer(server, false);
+      if (choice.followAgain) await steps.followAgain(target, choice.followAgain);
       return;
     case 'backup': {
       const point = await restoring.findBackup(target);

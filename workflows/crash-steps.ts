@@ -66,15 +66,14 @@ export function crashSteps(policy: InstancePolicy, story: RunStory) {
       return orchestrator.decideCrash.executeWithOptions({ summary: 'what may be done?' }, [subject, found]);
     },
 
-    startServer: (server: ServerVersion, mayBeEmpty: boolean) =>
+    startServer: (server: ServerVersion, mayBeEmpty: boolean, replicaOf?: string) =>
       told(
         'startServer',
         () =>
-          host.startServer.executeWithOptions({ summary: 'start it, until it has loaded' }, [
-            subject,
-            server,
-            mayBeEmpty,
-          ]),
+          host.startServer.executeWithOptions(
+            { summary: 'start it, until it has loaded' },
+            replicaOf === undefined ? [subject, server, mayBeEmpty] : [subject, server, mayBeEmpty, replicaOf],
+          ),
         ({ by, loaded, keys }) => `started by ${by}: ${keys} keys. ${loaded}`,
       ),
 
@@ -99,6 +98,18 @@ export function crashSteps(policy: InstancePolicy, story: RunStory) {
             addresses,
           ]),
         () => `${addresses.join(', ')} follow nobody now and keep what they hold`,
+      ),
+
+    followAgain: (address: string, node: string) =>
+      told(
+        'followAgain',
+        () =>
+          network.followAgain.executeWithOptions({ summary: `${address} follows the node again` }, [
+            subject,
+            address,
+            node,
+          ]),
+        () => `${address} follows ${node} again and is in sync`,
       ),
 
     repointReplicas: (primary: string) =>

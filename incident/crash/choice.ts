@@ -30,4 +30,6 @@ export interface CrashChoice {
   readonly losesNothingKnown?: boolean;
   /** Replicas that follow the node: they have to be taken off it first, or they copy what it starts with. */
   readonly detachFirst?: readonly string[];
+  /** host:port of the node as `target` knows it: what was taken off for its dump follows the node again afterwards. */
+  readonly followAgain?: string;
 }

@@ -5,6 +5,7 @@ import { foundPart } from '../../process/found-parts.ts';
 import type { StepIO } from '../../process/step-io.ts';
 import { listBackups } from '../../repository/catalogue.ts';
 import { readDeathTraces } from './death-traces.ts';
+import { lastSeen } from './last-seen.ts';
 import { type LocalFiles, readLocalFiles } from './local-files.ts';
 import { type LocalSettings, localSettings } from './local-settings.ts';
 import { type DeathExplanation, explainDeath } from './why-it-died.ts';
@@ -14,6 +15,8 @@ export interface CrashSite {
   /** Absent where it is not known where the files are. */
   readonly local?: LocalFiles;
   readonly death?: DeathExplanation;
+  /** When this agent last reached it, ISO 8601; absent where that was never noted. */
+  readonly lastSeenAt?: string;
 }
 
 /** server.json holds settings and users; no real one is larger, in bytes. */
@@ -36,7 +39,12 @@ export async function readCrashSite(context: InstanceContext, io: StepIO): Promi
   const lastExit = await service?.lastExit().catch(() => undefined);
   const unit = context.host?.service && 'systemd' in context.host.service ? context.host.service.systemd : undefined;
   const traces = await readDeathTraces({ lastExit, logFile: settings?.logFile, dir: settings?.dir, unit });
-  return { ...(settings ? { local: await readLocalFiles(settings, io) } : {}), death: explainDeath(traces) };
+  const lastSeenAt = await lastSeen({ home: context.home, instance: context.policy.instance });
+  return {
+    ...(settings ? { local: await readLocalFiles(settings, io) } : {}),
+    death: explainDeath(traces),
+    ...(lastSeenAt ? { lastSeenAt } : {}),
+  };
 }
 
 /** Where the server beside this agent keeps its files: by its own arguments, else by what the newest backup knew of it. */
@@ -45,7 +53,7 @@ export async function settingsBeside(context: InstanceContext): Promise<LocalSet
   if (host?.service && 'process' in host.service) {
     const { logfile, ...config } = await readStartConfig({ args: host.service.process.args });
     const knownFrom = 'host.service.process.args';
-    return { ...config, appendfsync: 'everysec', ...(logfile ? { logFile: logfile } : {}), knownFrom };
+    return { ...config, ...(logfile ? { logFile: logfile } : {}), knownFrom };
   }
   for (const { id, directory, manifest } of await listBackups(repository, policy.instance)) {
     if (!manifest?.serverFile) continue;

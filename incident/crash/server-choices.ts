@@ -41,7 +41,9 @@ export function dumpFrom(facts: CrashFacts, copy: ServerCopy): CrashChoice {
     id: `dump-from:${copy.address}`,
     kind: 'dump-from',
     target: copy.address,
-    text: `Take a dump from the replica ${copy.address} (${keyCount(copy.keys)}, ${ageWords(copy)}) and start the crashed node from it as the primary.`,
+    text: `Take a dump from the replica ${copy.address} (${keyCount(copy.keys)}, ${ageWords(copy)}) and start the crashed node from it as the primary. A replica that has lost its primary sends nothing: it follows nobody meanwhile, must not be written to, and follows the node again afterwards.`,
+    // Cut off from its primary it answers NOMASTERLINK to whoever asks for its data.
+    ...(copy.follows ? { detachFirst: [copy.address], followAgain: copy.follows.address } : {}),
     ...ofReplica(facts, copy),
   };
 }

@@ -28,13 +28,15 @@ export type ServerVersion = { readonly name: 'redis' | 'valkey'; readonly versio
  * Starts the server beside this agent and waits until it has loaded. Where the configuration does not say how, a person
  * starts it, and here it is waited for.
  *
- * @param mayBeEmpty a person has said that it may start without data
+ * @param how.mayBeEmpty a person has said that it may start without data
+ * @param how.replicaOf host:port that it follows from its first moment, where its service takes arguments; elsewhere it is
+ *   a primary until it is told
  * @throws CRASH_WOULD_START_EMPTY before anything is started; HOST_*
  */
 export async function startNode(
   context: InstanceContext,
   server: ServerVersion,
-  mayBeEmpty: boolean,
+  { mayBeEmpty, replicaOf }: { readonly mayBeEmpty: boolean; readonly replicaOf?: string },
   io: StepIO,
 ): Promise<StartedNode> {
   const settings = await settingsBeside(context);
@@ -46,7 +48,7 @@ export async function startNode(
     if (will.from === 'nothing' && !mayBeEmpty) throw new RewindError('CRASH_WOULD_START_EMPTY', will.why);
   }
   const service = serviceBeside(context, settings?.logFile);
-  if (service) await service.start(io);
+  if (service) await service.start(io, { replicaOf });
   else await startedByHand(context, io);
   const keys = await withRedis(context.target, async (redis) => keysOf(await readInfo(redis, 'keyspace')));
   return { by: service?.describe ?? 'a person', loaded, keys };

@@ -164,6 +164,20 @@ test('a server that somebody else started is neither stopped nor joined by a sec
   expect(isAlive(other.pid)).toBe(true);
 });
 
+test('a server that is to follow a primary does so from its first moment: it is never one with what its files hold', async () => {
+  const primary = await startRedis();
+  undo.push(() => primary.stop());
+  const { service, around } = await scene();
+  await service.start(io, { replicaOf: `127.0.0.1:${primary.port}` });
+  const info = await withRedis(around.target, (redis) => redis.info('replication'));
+  expect(info).toContain('role:slave');
+  expect(info).toContain(`master_port:${primary.port}`);
+  await service.stop(io, { lastSave: 'never' });
+  // The next start is nobody's replica by that.
+  await service.start(io);
+  expect(await withRedis(around.target, (redis) => redis.info('replication'))).toContain('role:master');
+});
+
 test('a pid that another process has now is never signalled', async () => {
   const { service, around, pid } = await scene();
   await service.start(io);

@@ -28,11 +28,14 @@ test('what a server will start with: redis.conf, what it includes, then argument
     appendonly: true,
     appendfilename: 'appendonly.aof',
     appenddirname: 'aofs',
+    appendfsync: 'everysec',
     logfile: join(folder.path, 'da ta', 'redis.log'),
   };
   expect(await readStartConfig({ configFile })).toEqual(expected);
   const args = [configFile, '--appendonly', 'no', '--save', '', '--appendfilename', 'other.aof'];
   expect(await readStartConfig({ args })).toEqual({ ...expected, appendonly: false, appendfilename: 'other.aof' });
+  const careful = await readStartConfig({ args: [configFile, '--appendfsync', 'always'] });
+  expect(careful).toEqual({ ...expected, appendfsync: 'always' });
 });
 
 test('without any configuration it is the defaults, in the folder where it is started', async () => {
@@ -42,6 +45,7 @@ test('without any configuration it is the defaults, in the folder where it is st
     appendonly: false,
     appendfilename: 'appendonly.aof',
     appenddirname: 'appendonlydir',
+    appendfsync: 'everysec',
   });
 });
 
