@@ -46,6 +46,8 @@ class CountingCheck extends ValueCheck {
 }
 
 const defaultDatabases = 16;
+/** A server asks for the memory of its tables before it reads the keys; of a whole dump the counts are compared. */
+const mostKeys = 10_000_000;
 
 /** Reads a dump with each value decoded, digested and looked at closely. Throws only what is no RewindError. */
 export function readMutant(bytes: Buffer): MutantReading {
@@ -58,6 +60,9 @@ export function readMutant(bytes: Buffer): MutantReading {
   const visitor: RdbVisitor = {
     selectDb: (db) => {
       if (db >= defaultDatabases) doubts.add('a database that the server has not got');
+    },
+    resizeDb: (_db, keys, expires) => {
+      if (keys > mostKeys || expires > mostKeys) doubts.add('sizes that no memory has room for');
     },
     functionCode: () => {
       doubts.add('a function library');
