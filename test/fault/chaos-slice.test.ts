@@ -8,8 +8,10 @@ const slice: readonly ChaosCase[] = [
   { runbook: 'accidentalFlush', step: 'gate', state: 'scheduled', victim: 'orchestrator', fault: 'kill -9' },
   { runbook: 'accidentalFlush', step: 'migrateKeys', state: 'scheduled', victim: 'redis', fault: 'kill -9' },
   { runbook: 'accidentalFlush', step: 'unfenceWrites', state: 'scheduled', victim: 'agent', fault: 'kill -9' },
-  { runbook: 'restoreToPoint', step: 'migrateKeys', state: 'scheduled', victim: 'agent', fault: 'kill -9' },
-  { runbook: 'restoreToPoint', step: 'stageDump', state: 'scheduled', victim: 's3', fault: 'kill -9' },
+  { runbook: 'accidentalFlush', step: 'unfenceWrites', state: 'scheduled', victim: 'temporal', fault: 'refusal' },
+  { runbook: 'restoreToPoint', step: 'migrateKeys', state: 'scheduled', victim: 'agent', fault: 'silence' },
+  { runbook: 'replaceAll', step: 'streamAsPrimary', state: 'scheduled', victim: 'agent', fault: 'pause' },
+  { runbook: 'safetyCopy', step: 'upload', state: 'scheduled', victim: 's3', fault: 'kill -9' },
   { runbook: 'intoSandbox', step: 'startSandbox', state: 'scheduled', victim: 'sandbox', fault: 'kill -9' },
   { runbook: 'dataCorruption', step: 'gate', state: 'scheduled', victim: 'temporal', fault: 'kill -9' },
 ];
