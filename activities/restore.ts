@@ -2,6 +2,7 @@ import type { InstanceContext } from '../backup/instance-context.ts';
 import { withRedis } from '../redis/connection.ts';
 import type { PutKeysCursor } from '../restore/keys/cursor.ts';
 import { type MigratedKeys, type Migration, migrateKeys, replaceWholly } from '../restore/migrate-keys.ts';
+import { type OfferedServer, offerServer } from '../restore/offer-server.ts';
 import { planRestore, type RestorePlan } from '../restore/plan-restore.ts';
 import type { RestorePoint } from '../restore/restore-point.ts';
 import { parseRestoreInput, type RestoreInput, type RestoreRequest } from '../restore/restore-request.ts';
@@ -49,6 +50,10 @@ export function restoreActivities(contextOf: (subject: RestoreSubject) => Promis
     /** Replaces the whole dataset by the dump, as a primary would send it to a replica. */
     streamAsPrimary: (subject: RestoreSubject, point: RestorePoint, staged: StagedFacts): Promise<MigratedKeys> =>
       runStep(async (io) => replaceWholly(await contextOf(subject), subject, point, staged, io)),
+
+    /** Users and settings of the server, held against those of the backup's: what differs is offered as a diff. */
+    offerServer: (subject: RestoreSubject, point: RestorePoint): Promise<OfferedServer | undefined> =>
+      runStep(async () => offerServer(await contextOf(subject), subject, point)),
 
     /** Removes what the restore had on this machine; what it found is in the repository. */
     cleanUpRestore: (subject: RestoreSubject): Promise<void> =>

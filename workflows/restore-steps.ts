@@ -1,4 +1,4 @@
-import { proxyActivities } from '@temporalio/workflow';
+import { isCancellation, proxyActivities } from '@temporalio/workflow';
 import type { ArchiveReadActivities } from '../activities/archive-read.ts';
 import type { CompareActivities } from '../activities/compare.ts';
 import type { RestoreActivities } from '../activities/restore.ts';
@@ -8,12 +8,14 @@ import type { Moment } from '../archive/read/moment.ts';
 import type { InstancePolicy } from '../policy/instance-policy.ts';
 import type { CompareRequest, Comparison } from '../restore/compare-restored.ts';
 import type { Migration } from '../restore/migrate-keys.ts';
+import type { OfferedServer } from '../restore/offer-server.ts';
 import type { RestorePlan } from '../restore/plan-restore.ts';
 import type { ArchivePoint, RestorePoint } from '../restore/restore-point.ts';
 import type { RestoreInput, RestoreRequest } from '../restore/restore-request.ts';
 import type { RestoreSubject } from '../restore/restore-subject.ts';
 import type { StagedFacts } from '../restore/staged-facts.ts';
 import type { TargetFacts } from '../restore/target-facts.ts';
+import { sentenceOf } from './failure-code.ts';
 import { megabytes } from './figures.ts';
 import { hostSteps } from './on-host.ts';
 import { patienceOf } from './patience.ts';
@@ -187,6 +189,28 @@ export function restoreSteps(source: InstancePolicy, target: InstancePolicy, sto
         story.tell(`${restored} keys are there, ${replaced} that were live have gone`);
         return migrated;
       }),
+
+    /** Never in the way of a restore that is done: where it cannot be told, that is told. */
+    async offerServer(subject: RestoreSubject, point: RestorePoint): Promise<OfferedServer | undefined> {
+      try {
+        return await onHost('offerServer', async () => {
+          const offered = await host.offerServer.executeWithOptions(
+            { summary: `users and settings of ${target.instance}, beside those of the backup` },
+            [subject, point],
+          );
+          if (!offered) return undefined;
+          const { users, settings, key } = offered;
+          story.tell(
+            `${users} users and ${settings} settings are other than in the backup; nothing of it was applied: ${key}`,
+          );
+          return offered;
+        });
+      } catch (error) {
+        if (isCancellation(error)) throw error;
+        story.tell(`Users and settings could not be compared with those of the backup: ${sentenceOf(error)}`);
+        return undefined;
+      }
+    },
 
     placeFiles: (subject: RestoreSubject, dir: string, point: RestorePoint) =>
       onHost('placeFiles', async () => {

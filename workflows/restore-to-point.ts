@@ -3,6 +3,7 @@ import type { AnswersActivities } from '../activities/answers.ts';
 import type { BackupPlan } from '../activities/policy.ts';
 import type { Moment } from '../archive/read/moment.ts';
 import type { PutKeysFigures } from '../restore/keys/figures.ts';
+import type { OfferedServer } from '../restore/offer-server.ts';
 import type { RestorePoint } from '../restore/restore-point.ts';
 import type { RestoreInput, RestoreRequest } from '../restore/restore-request.ts';
 import type { RestoreSubject } from '../restore/restore-subject.ts';
@@ -34,6 +35,8 @@ export interface RestoreResult {
   readonly until?: string;
   /** Name of the report in the repository. */
   readonly report?: string;
+  /** Of another instance: how its users and settings differ from those of the backup, and where that stands. */
+  readonly server?: OfferedServer;
   /** Of the archive, where it was one. */
   readonly moment?: {
     readonly timeline: number;
@@ -164,7 +167,11 @@ async function intoServer(restore: Restore, point: RestorePoint, letGo: () => un
   log.compared(await compareEverything(restore, planned, done));
   const { restored, kept, replaced, expired } = done.figures;
   log.figures = figuresOfReport(done.figures);
+  // A server that is new has none of them yet.
+  const offered = request.into.kind === 'instance' ? await steps.offerServer(subject, point) : undefined;
+  if (offered) log.files.push({ what: 'users and settings that are other than in the backup', key: offered.key });
   if (done.conflicts) log.files.push({ what: 'keys that were there already', key: done.conflicts });
   const report = await log.store('recovered', `${point.id} was restored into ${plan.into}.`);
-  return { keys: { restored, kept, replaced, expired }, verified: done.compared !== undefined, report };
+  const keys = { restored, kept, replaced, expired };
+  return { keys, verified: done.compared !== undefined, report, ...(offered ? { server: offered } : {}) };
 }

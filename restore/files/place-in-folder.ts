@@ -8,7 +8,7 @@ import { restoreFolder, stageDump } from '../staged-dump.ts';
 import { type PlacedFiles, placeFiles } from './place-files.ts';
 
 /** server.json is settings and users; no server has more of them than this, in bytes. */
-const SERVER_FILE_BYTES = 4 * 1024 * 1024;
+export const SERVER_FILE_BYTES = 4 * 1024 * 1024;
 
 /**
  * Lays down a backup's files in a folder of this machine, ready for a plain redis-server: the dump, and what was known of

@@ -1,7 +1,6 @@
 import type { ServerDescription } from '../../redis/server-description.ts';
 
-/** What belongs to the machine or to the role that a server had there, and is written as a comment only. */
-const ofTheMachine = new Set([
+const namesOfTheMachine = new Set([
   'aclfile',
   'availability-zone',
   'bind',
@@ -32,6 +31,9 @@ const ofTheMachine = new Set([
 ]);
 const ofTheMachinePrefix = /^(cluster-|replica-announce|slave-announce|tls-.*-file$|tls-ca-cert|tls-cert|tls-key)/;
 
+/** What belongs to the machine or to the role that a server had there: another server is not to take it over. */
+export const ofTheMachine = (name: string): boolean => namesOfTheMachine.has(name) || ofTheMachinePrefix.test(name);
+
 /** Parameters of several words: their value is not one string with spaces in it. */
 const ofSeveralWords = new Set(['latency-tracking-info-percentiles', 'oom-score-adj-values']);
 
@@ -54,7 +56,7 @@ export function configurationProposal(description: ServerDescription): string {
     '',
   ];
   for (const [name, value] of Object.entries(configuration)) {
-    const commented = ofTheMachine.has(name) || ofTheMachinePrefix.test(name) || !isSettable(name, value);
+    const commented = ofTheMachine(name) || !isSettable(name, value);
     for (const line of linesFor(name, value)) lines.push(`${commented ? '#~ ' : ''}${line}`);
   }
   return `${lines.join('\n')}\n`;

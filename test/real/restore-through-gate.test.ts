@@ -1,11 +1,13 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { GetObjectCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { RestoreResult } from '../../workflows/restore-to-point.ts';
 import type { Progress } from '../../workflows/run-story.ts';
 import { dataDigest, debugAllowed } from '../support/data-digest.ts';
 import { connectTo, fillEveryType } from '../support/dataset.ts';
 import { type S3Deployment, startOnS3 } from '../support/s3-deployment.ts';
+import { s3Client } from '../support/s3-store.ts';
 import { type RedisServer, startRedis } from '../support/servers.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
@@ -21,6 +23,10 @@ describe('a restore by which something that is live may go', () => {
     orders = await startRedis({ config: debugAllowed() });
     staging = await startRedis({ config: debugAllowed() });
     await fillEveryType(orders);
+    const live = await connectTo(orders);
+    await live.call('ACL', 'SETUSER', 'shop', 'on', '>secret', '~shop:*', '+@read');
+    await live.config('SET', 'maxmemory-samples', '7');
+    live.disconnect();
     on = await startOnS3({ servers: { orders, staging } });
     backupId = (await on.deployment.backup('orders')).backup.id;
     digest = await dataDigest(orders);
@@ -87,9 +93,22 @@ describe('a restore by which something that is live may go', () => {
     const { stdout, code } = await on.deployment.cli(
       ...['restore', 'orders', '--to', backupId, '--into', 'instance:staging', '--json'],
     );
-    expect(JSON.parse(stdout)).toMatchObject({ instance: 'orders', into: 'instance:staging', verified: true });
+    const answer = JSON.parse(stdout);
+    expect(answer).toMatchObject({ instance: 'orders', into: 'instance:staging', verified: true });
     expect(code).toBe(0);
     expect(await dataDigest(staging)).toBe(digest);
+
+    // A server without its users is not restored: what it lacks is shown, and nothing of it applied.
+    const { Body } = await s3Client(on.store).send(
+      new GetObjectCommand({ Bucket: on.store.bucket, Key: `${on.store.prefix}/${answer.server.key}` }),
+    );
+    const diff = (await Body?.transformToString()) ?? '';
+    expect(diff).toMatch(/^\+ user shop on #… .*~shop:\* .*\+@read$/m);
+    expect(diff).toMatch(/^\+ maxmemory-samples 7$/m);
+    expect(diff).not.toMatch(/#[0-9a-f]{64}|^[+-] (port|dir) /m);
+    const live = await connectTo(staging);
+    expect(await live.call('ACL', 'USERS')).toEqual(['default']);
+    live.disconnect();
   });
 
   it('says what it would do and does nothing: --dry-run', async () => {
