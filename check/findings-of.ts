@@ -1,3 +1,4 @@
+import { archiveFindings } from './archive.ts';
 import { clockFindings } from './clock.ts';
 import { dumpPlaceFindings } from './dump-place.ts';
 import { fenceFindings } from './fence.ts';
@@ -33,6 +34,7 @@ export function findingsOf(observed: Observed): Finding[] {
     ...(redis && host?.memory ? forkFindings(redis, host.memory, observed) : []),
     ...(redis ? clockFindings(redis, observed) : []),
     ...storeFindings(observed),
+    ...archiveFindings(redis, host, observed),
     ...proofFindings(redis, host, observed),
     ...scheduleFindings(observed),
   ]);

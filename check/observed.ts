@@ -1,6 +1,7 @@
 import type { FenceState } from '../fence/fence-state.ts';
 import type { InstancePolicy } from '../policy/instance-policy.ts';
 import type { IdentityJudgement } from '../repository/judge-identity.ts';
+import type { ArchiveFacts } from './archive.ts';
 import type { CommandRight } from './command-rights.ts';
 import type { Failure } from './finding.ts';
 import type { HostFacts } from './host-facts.ts';
@@ -82,6 +83,8 @@ export interface Observed {
   readonly instance: OrFailure<InstanceView>;
   /** Whether the run that holds a fence is still there, by the fence's id; absent where Temporal could not be asked. */
   readonly fenceOwners?: Readonly<Record<string, boolean>>;
+  /** Absent where Temporal could not be asked, or no archive is wanted. */
+  readonly archive?: ArchiveFacts;
   readonly probe: ProbeReport;
   /** Absent where no sandbox could be asked. */
   readonly sandbox?: OrFailure<SandboxFacts>;

@@ -26,6 +26,9 @@ export interface PersistenceFacts {
   readonly writesChecksum?: boolean;
   readonly lastSave: 'ok' | 'err';
   readonly lastAppend: 'ok' | 'err';
+  /** `#TS` annotations; undefined before Redis 7.0. */
+  readonly appendStamps?: boolean;
+  readonly appendFsync?: string;
 }
 
 export async function readRedisFacts(redis: Redis): Promise<RedisFacts> {
@@ -53,6 +56,8 @@ export async function readRedisFacts(redis: Redis): Promise<RedisFacts> {
       writesChecksum: yes(await value('rdbchecksum')),
       lastSave: info.rdb_last_bgsave_status === 'err' ? 'err' : 'ok',
       lastAppend: info.aof_last_write_status === 'err' ? 'err' : 'ok',
+      appendStamps: yes(await value('aof-timestamp-enabled')),
+      appendFsync: await value('appendfsync'),
     },
     disablesHugePages: yes(await value('disable-thp')),
     modules: await moduleNames(redis),

@@ -7,7 +7,14 @@ import { connectClient, temporalAddress } from '../workers/temporal-connection.t
 import { type EffectiveConfig, effectiveConfig } from './effective-config.ts';
 import type { CliContext } from './main.ts';
 import type { ExitCode } from './output.ts';
-import { type InstanceStatus, type Measured, statusOf, wantsAttention } from './status/instance-status.ts';
+import { archiveFacts } from './status/archive-facts.ts';
+import {
+  type ArchiveStatus,
+  type InstanceStatus,
+  type Measured,
+  statusOf,
+  wantsAttention,
+} from './status/instance-status.ts';
 import { type OpenFenceStatus, openFences } from './status/open-fences.ts';
 import { type RunningWorkflow, runningWorkflows } from './status/running-workflows.ts';
 import { type WaitingWorkflow, waitingWorkflows } from './status/waiting-workflows.ts';
@@ -34,7 +41,8 @@ export async function status(context: CliContext, _options: object, name?: strin
       const running = runs?.running.get(policy.instance) ?? [];
       const waiting = runs?.waiting.get(policy.instance) ?? [];
       const fences = await openFences(repository, policy.instance, runs?.client);
-      instances[policy.instance] = statusOf(policy, backups, running, new Date(), waiting, fences);
+      const archive = policy.archive && runs && (await archiveFacts(runs.client, policy.instance));
+      instances[policy.instance] = statusOf(policy, backups, running, new Date(), waiting, fences, archive);
     }
   } finally {
     repository.close();
@@ -75,6 +83,7 @@ function instanceText(name: string, status: InstanceStatus): string {
     `  RPO now       ${againstObjective(rpo, 'nothing is proven')}`,
     `  RTO measured  ${rto ? againstObjective(rto, '') : 'never'}`,
   ];
+  if (status.archive) lines.push(`  archive       ${archiveText(status.archive)}`);
   if (!lastBackup) lines.push(`  last backup   none; next: rewind backup ${name}`);
   else {
     const { id, state, keys, sizeBytes, reason, flagged } = lastBackup;
@@ -108,4 +117,11 @@ function againstObjective({ seconds, objectiveSeconds, met }: Measured, none: st
   const value = seconds === undefined ? none : durationInWords(seconds);
   if (objectiveSeconds === undefined) return `${value}, no objective`;
   return `${value}, objective ${durationInWords(objectiveSeconds)}: ${met ? 'met' : 'NOT MET'}`;
+}
+
+function archiveText({ state, lagSeconds, note }: ArchiveStatus): string {
+  if (state === 'not-running') return 'on, and nothing follows it; next: rewind apply';
+  if (state === 'silent') return 'on, and its agent says nothing yet';
+  const lag = lagSeconds === undefined ? '' : `, ${lagSeconds} s behind`;
+  return `${state}${lag}${note === undefined ? '' : `: ${note}`}`;
 }

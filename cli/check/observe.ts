@@ -26,6 +26,7 @@ import { temporalAddress } from '../../workers/temporal-connection.ts';
 import type { CheckInstanceResult } from '../../workflows/check-instance.ts';
 import type { EffectiveConfig } from '../effective-config.ts';
 import type { CliContext } from '../main.ts';
+import { archiveFacts } from '../status/archive-facts.ts';
 import { ownerRuns } from '../status/fence-owner.ts';
 import { askRoles } from './ask-roles.ts';
 
@@ -57,6 +58,7 @@ export async function observe(
     seenBy: byRoles ? (policy.source === 'agent' ? 'agent' : 'orchestrator') : 'here',
     instance: view,
     fenceOwners: isFailure(temporal) || isFailure(view) ? undefined : await ownersOf(temporal.client, view),
+    ...(isFailure(temporal) || !policy.archive ? {} : { archive: await archiveFacts(temporal.client, instance) }),
     probe: told?.probe ?? (await here.probe()),
     sandbox: told ? ('silent' in told.sandbox ? undefined : told.sandbox) : await here.sandbox(),
   };

@@ -1,3 +1,4 @@
+import { type ArchiveFacts, archiveLagMs } from '../../check/archive.ts';
 import type { InstancePolicy } from '../../policy/instance-policy.ts';
 import type { BackupEntry, CataloguedBackup } from '../../repository/catalogue.ts';
 import type { OpenFenceStatus } from './open-fences.ts';
@@ -15,6 +16,8 @@ export interface Measured {
 export interface InstanceStatus {
   /** Age of the last verified backup, from the start of its save: what a crash now would lose. */
   readonly rpo: Measured;
+  /** Present where the archive is on: then its lag is the RPO as long as it runs. */
+  readonly archive?: ArchiveStatus;
   /** What the last proof took to download and load the dump. Absent: never measured. */
   readonly rto?: Measured;
   /** The newest one, whatever its state. */
@@ -28,6 +31,27 @@ export interface InstanceStatus {
   readonly fences: readonly OpenFenceStatus[];
 }
 
+/** How far the archive of the append-only file is. */
+export interface ArchiveStatus {
+  /** `not-running`, `silent`, or as the follower says. */
+  readonly state: string;
+  readonly lagSeconds?: number;
+  readonly unshippedBytes?: number;
+  readonly timeline?: number;
+  readonly position?: number;
+  readonly note?: string;
+}
+
+function archiveStatus({ running, figures }: ArchiveFacts, lagSeconds: number | undefined): ArchiveStatus {
+  if (!running || !figures) return { state: running ? 'silent' : 'not-running' };
+  const { state, unshippedBytes, timeline, position, note } = figures;
+  return {
+    ...{ state, unshippedBytes, timeline, position },
+    ...(lagSeconds === undefined ? {} : { lagSeconds }),
+    ...(note === undefined ? {} : { note }),
+  };
+}
+
 /** @param backups of the instance, newest first, those that failed a check too */
 export function statusOf(
   policy: Pick<InstancePolicy, 'objectives'>,
@@ -36,14 +60,20 @@ export function statusOf(
   now: Date,
   waiting: readonly WaitingWorkflow[] = [],
   fences: readonly OpenFenceStatus[] = [],
+  archive?: ArchiveFacts,
 ): InstanceStatus {
   const { rpoSeconds, rtoSeconds } = policy.objectives;
   const verified = backups.find(({ state }) => state === 'verified');
   const proof = backups.find(({ state, manifest }) => state === 'verified' && manifest?.proof)?.manifest?.proof;
   const age = verified && Math.max(0, Math.round((now.getTime() - Date.parse(verified.time)) / 1000));
   const rto = proof && Math.max(1, Math.ceil((proof.downloadMs + proof.loadMs) / 1000));
+  const lagMs = archive && archiveLagMs(archive);
+  const lag = lagMs === undefined ? undefined : Math.ceil(lagMs / 1_000);
+  // What is in the archive is not lost, however old the last backup is.
+  const lost = lag === undefined ? age : Math.min(lag, age ?? lag);
   return {
-    rpo: measured(age, rpoSeconds),
+    rpo: measured(lost, rpoSeconds),
+    ...(archive ? { archive: archiveStatus(archive, lag) } : {}),
     ...(rto === undefined ? {} : { rto: measured(rto, rtoSeconds) }),
     ...(backups[0] ? { lastBackup: entryOnly(backups[0]) } : {}),
     ...(verified ? { lastVerified: verified.time } : {}),

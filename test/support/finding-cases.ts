@@ -42,6 +42,21 @@ export const withTemporal = (change: object): Observed => {
 export const failure = (code: string, message = 'it says.', next = 'mend it') => ({ failure: { code, message, next } });
 export const seenFromHere = (): Observed => ({ ...withView({ identity: { judgement: 'refuse' } }), seenBy: 'here' });
 
+/** An instance whose archive is on and whose follower tells this; `false`: none runs. */
+export const archived = (
+  figures: object | false,
+  redis: Partial<typeof persistence> = {},
+  version = '7.0.15',
+  settings: object | true = true,
+): Observed => {
+  const observed = healthy({ host: {}, dataClass: 'audit-log', archive: settings });
+  const server = { name: 'redis' as const, version };
+  const seen = seeing({ redis: { server, persistence: { ...persistence, ...redis } } }, observed);
+  const usual = { state: 'following', lagMs: 900, unshippedBytes: 0, dropped: 0 };
+  const archive = { running: true, figures: { ...usual, ...figures }, ageMs: 0 } as unknown as Observed['archive'];
+  return { ...seen, archive: figures === false ? { running: false } : archive };
+};
+
 /** What is found, and what is to be said of it: the cases of the tests, and the examples of docs/CHECK.md. */
 export type FindingCase = [
   what: string,
@@ -635,5 +650,86 @@ export const findingCases: FindingCase[] = [
     'warning',
     /every right: rewind-1f3a9c04/,
     'redis-cli -h 10.0.0.5 -p 6379 ACL DELUSER rewind-1f3a9c04',
+  ],
+  [
+    'an archive of an append-only file that is off',
+    archived({}, { appendOnly: false, savePoints: '3600 1', stopsWritesOnSaveError: false }),
+    'ARCHIVE_AOF_OFF',
+    'error',
+    /nothing is archived/,
+    'rewind apply --enable-aof',
+  ],
+  [
+    'an archive of a server before Redis 7.0',
+    archived({}, {}, '6.2.14'),
+    'ARCHIVE_OLD_SERVER',
+    'error',
+    /one piece/,
+    /^upgrade to Redis 7.0/,
+  ],
+  [
+    'an archive of a file without times',
+    archived({}, { appendStamps: false }),
+    'ARCHIVE_NO_STAMPS',
+    'warning',
+    /carries no times/,
+    /CONFIG SET aof-timestamp-enabled yes/,
+  ],
+  [
+    'an archive of a file that the system writes when it likes',
+    archived({}, { appendFsync: 'no' }),
+    'ARCHIVE_FSYNC_NO',
+    'warning',
+    /half a minute/,
+    /CONFIG SET appendfsync everysec/,
+  ],
+  ['an archive that no run follows', archived(false), 'ARCHIVE_NOT_RUNNING', 'error', /no run follows/, 'rewind apply'],
+  [
+    'an archive whose agent is silent',
+    { ...archived({}), archive: { running: true } },
+    'ARCHIVE_SILENT',
+    'error',
+    /on Redis’ own disk only/,
+    'rewind worker --role host --instance orders',
+  ],
+  [
+    'an archive that cannot go on',
+    archived({ state: 'damaged', note: 'appendonly.aof.1.incr.aof: the append-only file is damaged at byte 9' }),
+    'ARCHIVE_STANDS_STILL',
+    'error',
+    /damaged at byte 9/,
+    /BGREWRITEAOF/,
+  ],
+  [
+    'an archive whose store is down',
+    archived({ state: 'store', unshippedBytes: 5_000_000, note: 'STORE_UNAVAILABLE: it does not answer' }),
+    'ARCHIVE_STORE_DOWN',
+    'error',
+    /wait on Redis’ disk.*does not answer/,
+    /^rewind check orders/,
+  ],
+  [
+    'an archive that let go of what it held',
+    archived({ dropped: 1 }),
+    'ARCHIVE_LET_GO',
+    'error',
+    /the oldest was let go/,
+    'rewind timeline orders',
+  ],
+  [
+    'an archive that lags behind its objective',
+    archived({ lagMs: 90_000, unshippedBytes: 1 }),
+    'ARCHIVE_LAGS',
+    'warning',
+    /the objective is/,
+    /archive.segmentEvery/,
+  ],
+  [
+    'an archive whose spool has no room on the disk',
+    archived({}, {}, '7.0.15', { spool: '60gb' }),
+    'ARCHIVE_SPOOL_DISK',
+    'warning',
+    /would run out of disk first/,
+    /archive.spool$/,
   ],
 ];

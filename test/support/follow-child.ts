@@ -2,7 +2,7 @@ import { archiveContext, follow } from './archive.ts';
 
 // Follows in a process of its own, to be killed. Arguments: the server's url, the home, the repository's folder.
 const [url = '', home = '', repository = ''] = process.argv.slice(2);
-const following = follow(await archiveContext({ url }, { home, repository }), { segmentBytes: 4_000, segmentMs: 20 });
+const following = follow(await archiveContext({ url }, { home, repository }), { segmentBytes: 20_000, segmentMs: 50 });
 let told = '';
 setInterval(() => {
   const state = following.figures()?.state ?? '';

@@ -30,6 +30,8 @@ export const healthyRedis: RedisFacts = {
     writesChecksum: true,
     lastSave: 'ok',
     lastAppend: 'ok',
+    appendStamps: true,
+    appendFsync: 'everysec',
   },
   disablesHugePages: true,
   modules: [],
