@@ -4,6 +4,7 @@ import { applySchedules } from '../schedules/reconcile.ts';
 import { registerSearchAttributes } from '../workers/register-search-attributes.ts';
 import { temporalAddress } from '../workers/temporal-connection.ts';
 import { effectiveConfig } from './effective-config.ts';
+import { enableArchivedFiles } from './enable-aof.ts';
 import type { CliContext } from './main.ts';
 import type { ExitCode } from './output.ts';
 import { planOf } from './plan/deployment-plan.ts';
@@ -11,7 +12,7 @@ import { seeSchedules } from './plan/schedule-changes.ts';
 import { planText } from './plan.ts';
 
 /** Makes the plan so, which is shown first. Twice the same changes nothing the second time. */
-export async function apply(context: CliContext): Promise<ExitCode> {
+export async function apply(context: CliContext, options: { enableAof?: boolean } = {}): Promise<ExitCode> {
   const effective = await effectiveConfig(context);
   const deployment = planOf(effective.config, new Date());
   const seen = await seeSchedules(effective);
@@ -22,6 +23,7 @@ export async function apply(context: CliContext): Promise<ExitCode> {
     context.output.log('');
     await registerSearchAttributes(client);
     await applySchedules(client, effective.config.deployment, changes);
+    const aof = options.enableAof ? await enableArchivedFiles(context, effective) : undefined;
     const wanted = wantedArchives(effective.config);
     const archives = await planArchives(client, effective.config.deployment, wanted);
     await applyArchives(client, effective.config.deployment, wanted, archives);
@@ -32,7 +34,7 @@ export async function apply(context: CliContext): Promise<ExitCode> {
         ? `schedules: ${created} created, ${updated} updated, ${removed} removed, ${kept} as they were`
         : `schedules: nothing to change, ${kept} as they were`;
     const lines = [text, archivesInWords(archives)].filter((line) => line !== undefined);
-    context.output.answer(lines.join('\n'), { ...deployment, schedules: seen.document, archives });
+    context.output.answer(lines.join('\n'), { ...deployment, schedules: seen.document, archives, aof });
     return 0;
   } finally {
     await seen.close();

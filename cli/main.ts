@@ -92,7 +92,8 @@ program
 
 program
   .command('apply')
-  .description('make it so: schedules are created, updated and removed; what is not ours is never touched')
+  .description('make it so: schedules and archives are created, updated and removed; what is not ours is never touched')
+  .option('--enable-aof', 'also switch the append-only file on, at the running servers whose archive is on')
   .action(runs(async () => (await import('./apply.ts')).apply));
 
 program

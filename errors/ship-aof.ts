@@ -26,4 +26,10 @@ export const shipAofErrors = {
     next: 'Give the instance another name or another repository; two servers never mix in one archive.',
     retryable: false,
   },
+  AOF_NOT_ENABLED: {
+    when: 'The append-only file of a running server could not be switched on.',
+    safe: 'It is off, as it was; the data and the server’s dumps are untouched.',
+    next: 'Look into Redis’ log and at the disk and memory of its machine (rewind check NAME), then the same again.',
+    retryable: true,
+  },
 } as const satisfies Record<string, ErrorEntry>;
