@@ -15,6 +15,7 @@ import { connectTo } from './dataset.ts';
 import { lookAround } from './left-as-found.ts';
 import { untilStep } from './run-steps.ts';
 import { s3Client } from './s3-store.ts';
+import { untilEqual } from './until-equal.ts';
 
 /** For a run on a machine that others use, in milliseconds. */
 const RUN_MS = 200_000;
@@ -90,9 +91,9 @@ export async function runCase(world: ChaosWorld, chaos: ChaosCase): Promise<Chao
   expect(outcomes, 'reports').toEqual(Array.from({ length: scene.reports }, () => 'recovered'));
   // A server that the agent has started stays, and has the environment of the agent.
   await around.nothingIsLeft(`127.0.0.1:${server.port}`);
-  await expect.poll(() => filesOfRoles(world), { timeout: 30_000, interval: 200 }).toEqual(before.files);
+  await untilEqual(() => filesOfRoles(world), before.files);
   const owner = client.workflow.getHandle(`owner/${instance}`);
-  await expect.poll(async () => (await owner.describe()).status.name, { timeout: 30_000 }).not.toBe('RUNNING');
+  await untilEqual(async () => (await owner.describe()).status.name === 'RUNNING', false);
   return { retried: operator.retried };
 }
 

@@ -1,6 +1,7 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'vitest';
+import { parseInfo } from '../../redis/info.ts';
 import { listSandboxes, stopSandbox } from '../../restore/files/started-sandbox.ts';
 import type { GateShown } from '../../workflows/gate-shown.ts';
 import type { RestoreResult } from '../../workflows/restore-to-point.ts';
@@ -9,6 +10,7 @@ import type { ChaosWorld, Instance } from './chaos-world.ts';
 import { dataDigest, debugAllowed } from './data-digest.ts';
 import { connectTo } from './dataset.ts';
 import { startRedis } from './servers.ts';
+import { untilEqual } from './until-equal.ts';
 
 /** What went wrong before the runbook is started, and what it has to come to. */
 export interface ChaosScene {
@@ -130,7 +132,7 @@ async function sandboxDigest({ on }: ChaosWorld, result: unknown): Promise<strin
   try {
     await asking.config('SET', 'masterauth', password);
     await asking.replicaof('127.0.0.1', Number(new URL(url).port));
-    await expect.poll(() => asking.info('replication'), { timeout: 30_000 }).toContain('master_link_status:up');
+    await untilEqual(async () => parseInfo(await asking.info('replication')).master_link_status, 'up');
     return await dataDigest(replica);
   } finally {
     asking.disconnect();
