@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises';
+import { shipTailBeforeStart } from '../archive/follow/ship-tail.ts';
 import type { InstanceContext } from '../backup/instance-context.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { CopiesSurvey } from '../incident/crash/copies.ts';
@@ -118,7 +119,11 @@ export function crashedHostActivities(contextOf: (subject: Subject) => Promise<I
       mayBeEmpty: boolean,
       replicaOf?: string,
     ): Promise<StartedNode> =>
-      runStep(async (io) => startNode(await contextOf(subject), server, { mayBeEmpty, replicaOf }, io)),
+      runStep(async (io) => {
+        const context = await contextOf(subject);
+        await shipTailBeforeStart(context, io);
+        return startNode(context, server, { mayBeEmpty, replicaOf }, io);
+      }),
 
     /** Gives the stopped server a backup's files; its own are moved aside. */
     placeBackup: (subject: RestoreSubject, point: RestorePoint): Promise<ReplacedFiles> =>

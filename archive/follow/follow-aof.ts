@@ -3,6 +3,12 @@ import { lockFollowing } from './follow-lock.ts';
 import { type FollowFigures, type FollowIO, type FollowOptions, followDefaults } from './follow-options.ts';
 import { Follower } from './follower.ts';
 
+/** Those that run in this process, by instance. */
+const following = new Map<string, Follower>();
+
+/** The follower of an instance in this process. */
+export const followerOf = (instance: string): Follower | undefined => following.get(instance);
+
 /**
  * Follows the append-only files of an instance into its archive until the signal; then it ships what it can and returns.
  *
@@ -18,10 +24,13 @@ export async function followAof(
   const place = await follower.locate();
   if (!place) return follower.figures;
   const lock = await lockFollowing(place, context.home);
+  const { instance } = context.policy;
+  following.set(instance, follower);
   try {
     await follower.run();
     return follower.figures;
   } finally {
+    following.delete(instance);
     lock.release();
   }
 }

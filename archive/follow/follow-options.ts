@@ -19,8 +19,8 @@ export interface FollowOptions {
   /** Before the first repetition after an error of the store; doubled up to the other. */
   readonly retryMs: number;
   readonly retryMostMs: number;
-  /** On being told to stop, so long the tail may still take. */
-  readonly stopWithinMs: number;
+  /** Between two looks whether another agent has begun a timeline. */
+  readonly rivalMs: number;
   /** A loss of so many keys, and of this share of the data, … */
   readonly massKeys: number;
   readonly massShare: number;
@@ -40,7 +40,7 @@ export const followDefaults: FollowOptions = {
   clockStepMs: 2_000,
   retryMs: 500,
   retryMostMs: 30_000,
-  stopWithinMs: 1_500,
+  rivalMs: 30_000,
   massKeys: 10_000,
   massShare: 0.1,
   massMs: 10_000,

@@ -65,6 +65,8 @@ export class Follower {
   #clockSteps: { fromMs: number; toMs: number; id: string; upTo: number }[] = [];
   #lookEnded = Promise.withResolvers<void>();
   #dropped = false;
+  #idle = false;
+  #lookedForRivalAt = Date.now();
   #failed: unknown;
   #figures: FollowFigures = {
     ...{ state: 'waiting', timeline: 0, position: 0, unshippedBytes: 0, lagMs: 0, segments: 0, shippedBytes: 0 },
@@ -83,6 +85,11 @@ export class Follower {
 
   get figures(): FollowFigures {
     return this.#figures;
+  }
+
+  /** True where every whole command that is on the disk was shipped at the last look. */
+  get idle(): boolean {
+    return this.#idle;
   }
 
   /** Where the server's files are, and whose they are. @returns undefined where nobody knows, and the server is down */
@@ -212,6 +219,7 @@ export class Follower {
         this.#signs = signs;
       }
       await this.#keepWithinSpool();
+      await this.#lookForRival();
       await sleep(this.#options.askMs, undefined, { signal }).catch(() => undefined);
     }
   }
@@ -436,7 +444,9 @@ export class Follower {
         continue;
       }
       if (damage) await this.#lookAtDamage(stretch, damage);
+      this.#idle = unshipped === 0;
       await this.#nextLook();
+      this.#idle &&= stretch.marks.upTo === stretch.tail.readTo;
       if (this.#dropped && !this.#held.has(stretch.file)) throw new LookAgain();
     }
   }
@@ -700,9 +710,14 @@ export class Follower {
     this.#io.onFigures?.(this.#figures);
   }
 
-  /** Whether another agent has begun a timeline that this one does not know. */
-  async overtaken(): Promise<boolean> {
-    const newest = await newestTimeline(this.#context.repository, this.#context.policy.instance);
-    return newest !== undefined && newest > this.#timeline.timeline;
+  /** Of two agents on two hosts the one whose timeline another has left behind stops. @throws ARCHIVE_TAKEN_OVER */
+  async #lookForRival(): Promise<void> {
+    const known: TimelineRecord | undefined = this.#timeline;
+    if (!known || Date.now() - this.#lookedForRivalAt < this.#options.rivalMs) return;
+    this.#lookedForRivalAt = Date.now();
+    const { repository, policy } = this.#context;
+    // A store that does not answer tells nothing of rivals.
+    const newest = (await newestTimeline(repository, policy.instance).catch(() => undefined)) ?? 0;
+    if (newest > this.#timeline.timeline) throw takenOver(`it has begun the timeline ${newest}`);
   }
 }

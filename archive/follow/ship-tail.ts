@@ -1,5 +1,8 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { InstanceContext } from '../../backup/instance-context.ts';
+import { RewindError } from '../../errors/rewind-error.ts';
 import type { StepIO } from '../../process/step-io.ts';
+import { followerOf } from './follow-aof.ts';
 import { lockFollowing } from './follow-lock.ts';
 import { type FollowOptions, followDefaults } from './follow-options.ts';
 import { Follower } from './follower.ts';
@@ -36,5 +39,33 @@ export async function shipTail(
     return { shippedBytes, leftBytes: unshippedBytes, position };
   } finally {
     lock.release();
+  }
+}
+
+/** So long a start waits for a store that does not take the tail. */
+const patienceMs = 60_000;
+
+/**
+ * Before a server is started again by us: what it left on its disk goes into the archive. It holds no start up for ever: whole
+ * commands stay in their file, and files that are replaced stay held.
+ *
+ * @returns undefined where the instance has no archive, or the tail could not be shipped now
+ */
+export async function shipTailBeforeStart(context: InstanceContext, io: StepIO): Promise<ShippedTail | undefined> {
+  if (!context.policy.archive) return undefined;
+  const signal = AbortSignal.any([io.signal, AbortSignal.timeout(patienceMs)]);
+  try {
+    const follower = followerOf(context.policy.instance);
+    if (!follower) return await shipTail(context, { ...io, signal });
+    // The agent follows the file of a server that is down, too.
+    const before = follower.figures.shippedBytes;
+    while (!follower.idle) await sleep(50, undefined, { signal });
+    const { shippedBytes, unshippedBytes, position } = follower.figures;
+    return { shippedBytes: shippedBytes - before, leftBytes: unshippedBytes, position };
+  } catch (error) {
+    io.signal.throwIfAborted();
+    const why = error instanceof RewindError ? error.message : String(error);
+    io.onProgress({ phase: 'archive', note: `the tail of the append-only file is not in the archive yet: ${why}` });
+    return undefined;
   }
 }
