@@ -78,6 +78,7 @@ export class RunCollector {
   #functionBytes = 0;
   /** Nothing but libraries, fields and module data was read yet. */
   #beforeKeys = true;
+  #sizesLost = false;
   /** A database was selected whose sizes did not come yet. */
   #sizesDue = false;
   /** The record at hand: its key was read. */
@@ -198,7 +199,7 @@ export class RunCollector {
     const runs = this.#runs
       .filter(({ keys }) => keys > 0)
       .map(({ first: _first, last: _last, section: _s, ...run }) => run);
-    return { runs, expected: this.#expected.size === 0 ? undefined : expected };
+    return { runs, expected: this.#expected.size === 0 || this.#sizesLost ? undefined : expected };
   }
 
   #begin(db: number): void {
@@ -260,7 +261,13 @@ export class RunCollector {
       const runs = this.#runs.filter((run) => run.db === db && run.keys > 0);
       const gaps = runs.slice(1).filter((run, i) => run.section !== runs[i]!.section).length;
       let excess = runs.reduce((sum, { keys }) => sum + keys, 0) - expected + gaps;
-      if (gaps === 0 || excess <= 0 || excess > remembered) continue;
+      if (gaps === 0 || excess <= 0) continue;
+      if (excess > remembered) {
+        // Far more than it held: the beginning of another database is lost, and with it how many keys that held.
+        this.databaseGuessed = true;
+        this.#sizesLost = true;
+        continue;
+      }
       for (const [i, run] of runs.entries()) {
         const next = runs[i + 1];
         if (next === undefined || next.section === run.section || excess <= 0) continue;

@@ -110,7 +110,8 @@ describe.each(flavours)('a dump of %s', (flavour) => {
         expect(loaded.keys).toBe(choice!.keys);
         const salvaged = await digestsOf(join(built.dir, 'dump.rdb'));
         expect(salvaged.size).toBe(choice!.keys);
-        if (damage!.code !== 'RDB_CHECKSUM_WRONG') {
+        const inGuessedDatabase = built.notes.join().includes('the database that was selected before it');
+        if (damage!.code !== 'RDB_CHECKSUM_WRONG' && !inGuessedDatabase) {
           for (const [key, digest] of salvaged) if (digests.get(key) !== digest) altered++;
           seen += salvaged.size;
         }
