@@ -119,7 +119,11 @@ async function atPosition(view: ArchiveView, position: number, wanted: number | 
     const next = [...view.timelines.values()].find(({ start }) => start > position);
     throw outside(view.place.instance, `position ${position}`, { before: end.position, after: next?.start });
   }
-  const atBase = namesOf(view, timeline).bases.some((base) => base.position === position);
+  const { bases, events } = namesOf(view, timeline);
+  // Bases and gaps begin between two commands.
+  const atBase =
+    bases.some((base) => base.position === position) ||
+    events.some((event) => event.kind === 'gap' && event.position === position);
   const cut = position === end.position || atBase ? position : await flooredInto(view, timeline, position, signal);
   const tells =
     cut === position
