@@ -59,6 +59,7 @@ export class Follower {
   #starts = new Map<string, number>();
   #basesStored = new Set<number>();
   #baseTask: Promise<void> | undefined;
+  #storing: HeldFile | undefined;
   readonly #logs = new Map<string, MarkLog>();
   readonly #exhausted = new Set<string>();
   #finder: DestructiveFinder;
@@ -562,7 +563,9 @@ export class Follower {
       segments: this.#figures.segments + 1,
       shippedBytes: this.#figures.shippedBytes + header.end - header.start,
     };
+    const before = this.#before;
     this.#before = undefined;
+    if (before) await this.#letGo();
     await this.#recordDestructive(stretch, header.marks, this.#finder.takeBefore(end.offset));
   }
 
@@ -635,7 +638,12 @@ export class Follower {
       timeMs: Math.floor((await base.handle.stat()).mtimeMs),
       server: { name, version, runId, ...(replicationId === undefined ? {} : { replicationId }) },
     };
-    await this.#stored(() => storeBase(this.#context.repository, base, record, { signal: this.#io.signal }));
+    this.#storing = base;
+    await this.#stored(() => storeBase(this.#context.repository, base, record, { signal: this.#io.signal })).finally(
+      () => {
+        this.#storing = undefined;
+      },
+    );
     this.#basesStored.add(position);
     this.#figures = { ...this.#figures, bases: this.#figures.bases + 1 };
     await this.#letGo();
@@ -645,10 +653,11 @@ export class Follower {
   async #letGo(): Promise<void> {
     const { base, incrs = [] } = this.#watch.now ?? {};
     const at = this.#stretch?.file;
-    const needed = new Set([base, at, this.#before, ...incrs].map((file) => file?.id));
+    // As long as it is not known where to go on, anything may be needed.
+    if (!at) return;
+    const needed = new Set([base, at, this.#before, this.#storing, ...incrs].map((file) => file?.id));
     for (const file of this.#held.all()) {
-      if (needed.has(file.id) || (file.type === 'incr' && at && file.seq > at.seq)) continue;
-      if (file.type === 'base' && this.#baseTask) continue;
+      if (needed.has(file.id) || (file.type === 'incr' && file.seq > at.seq)) continue;
       await this.#held.release(file);
       this.#logs.delete(file.id);
       this.#exhausted.delete(file.id);

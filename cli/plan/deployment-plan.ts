@@ -1,5 +1,7 @@
 import type { Encryption } from '../../config/config.ts';
 import type { LoadedConfig } from '../../config/load.ts';
+import { type ArchiveCost, archiveCost } from '../../policy/archive-cost.ts';
+import type { ArchivePolicy } from '../../policy/archive-policy.ts';
 import { type DataClass, dataClasses } from '../../policy/data-classes.ts';
 import { type InstancePolicy, instancesInForce, policyOf } from '../../policy/instance-policy.ts';
 import { intervalSeconds, oldestBackup } from '../../policy/schedule-spec.ts';
@@ -38,6 +40,8 @@ export interface InstancePlan {
     /** How old the last proven backup may become: interval, jitter and run. */
     readonly oldestSeconds: number;
   };
+  /** Absent: its append-only file is not followed. */
+  readonly archive?: ArchivePolicy & { readonly month: ArchiveCost };
   readonly objectives: InstancePolicy['objectives'];
 }
 
@@ -56,7 +60,7 @@ export function planOf(config: LoadedConfig, now: Date): DeploymentPlan {
 }
 
 function instancePlan(config: LoadedConfig, policy: InstancePolicy, now: Date): InstancePlan {
-  const { instance, dataClass, source, topology, hostQueue, schedule, objectives } = policy;
+  const { instance, dataClass, source, topology, hostQueue, schedule, objectives, archive } = policy;
   return {
     address: addressOf({ url: config.instances[instance]?.url ?? '' }),
     dataClass,
@@ -76,6 +80,7 @@ function instancePlan(config: LoadedConfig, policy: InstancePolicy, now: Date): 
           },
         }
       : {}),
+    ...(archive ? { archive: { ...archive, month: archiveCost(archive) } } : {}),
     objectives,
   };
 }

@@ -1,4 +1,4 @@
-import { durationInWords } from '../../check/words.ts';
+import { bytesInWords, durationInWords } from '../../check/words.ts';
 import { labelled } from '../wrap.ts';
 import type { InstancePlan } from './deployment-plan.ts';
 
@@ -23,9 +23,11 @@ export function instanceLines(name: string, plan: InstancePlan): string[] {
     labelled('strategy', `${strategy} (${dataClass})`),
     labelled('dump', dump),
     labelled('schedule', when),
+    ...(plan.archive ? [labelled('archive', archiveText(plan.archive))] : []),
     labelled('objectives', `back within ${durationInWords(rtoSeconds)} (RTO); ${lost}`),
   ];
-  if (schedule && rpoSeconds !== undefined) {
+  // With an archive what came after the last backup is not lost.
+  if (schedule && rpoSeconds !== undefined && !plan.archive) {
     const { intervalSeconds, jitterSeconds, runSeconds, oldestSeconds } = schedule;
     const sum = [
       `${durationInWords(intervalSeconds)} between two`,
@@ -42,4 +44,10 @@ export function instanceLines(name: string, plan: InstancePlan): string[] {
     );
   }
   return lines;
+}
+
+function archiveText({ segmentMs, segmentBytes, spoolBytes, month }: NonNullable<InstancePlan['archive']>): string {
+  const every = segmentMs < 1_000 ? `${segmentMs} ms` : durationInWords(segmentMs / 1_000);
+  const requests = `${(month.writes / 1e6).toFixed(2)} million PUT and LIST, ${(month.reads / 1e6).toFixed(2)} million GET and HEAD`;
+  return `the append-only file is followed: a segment every ${every} or ${bytesInWords(segmentBytes)}; at most ${bytesInWords(spoolBytes)} wait on its disk. Where writes never stop: ${requests} a month, ${month.usd.toFixed(2)} USD for the requests at the prices of S3 Standard in us-east-1; storage comes on top`;
 }

@@ -10,7 +10,13 @@ const config = {
     JSON.stringify({
       repository: { url: 's3://backups/redis', encryption: { sse: 'aws:kms', kmsKeyId: 'alias/redis' } },
       instances: {
-        orders: { url: 'redis://rewind@10.0.0.5:6379', dataClass: 'audit-log', host: {}, drill: { every: '30d' } },
+        orders: {
+          url: 'redis://rewind@10.0.0.5:6379',
+          dataClass: 'audit-log',
+          archive: false,
+          host: {},
+          drill: { every: '30d' },
+        },
         sessions: { url: 'rediss://sessions.internal', backup: { cron: '30 2 * * *' } },
         pages: { url: 'unix:///run/redis.sock', dataClass: 'cache' },
         managed: { managed: { provider: 'elasticache' } },
