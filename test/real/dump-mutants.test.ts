@@ -14,7 +14,7 @@ import { type TemporaryFolder, temporaryFolder } from '../support/temporary-fold
 
 /** `npm run test:mutants` reads 200,000; `npm test` a slice. */
 const isSlice = process.env.REWIND_MUTANTS === undefined;
-const mutants = Number(process.env.REWIND_MUTANTS ?? 3_000);
+const mutants = Number(process.env.REWIND_MUTANTS ?? 2_000);
 /** Printed; given again, it makes the same mutants of the same dumps, which differ from run to run. */
 const seed = Number(process.env.REWIND_SEED ?? (isSlice ? 1 : Date.now() % 1_000_000));
 /**
