@@ -12,8 +12,10 @@ import { benchMemory } from './memory.ts';
 import { benchProof } from './proof.ts';
 import { benchPutKeys } from './put-keys.ts';
 import { benchReading } from './reading.ts';
+import { benchShip } from './ship.ts';
 import { Stage } from './stage.ts';
 import { benchStore } from './store.ts';
+import { benchTimeline } from './timeline.ts';
 import { benchWholeBackup } from './whole-backup.ts';
 
 const benchmarks: Readonly<Record<string, (stage: Stage, rounds: number) => Promise<string>>> = {
@@ -26,6 +28,8 @@ const benchmarks: Readonly<Record<string, (stage: Stage, rounds: number) => Prom
   'as-primary': benchAsPrimary,
   'put-keys': benchPutKeys,
   flush: benchFlush,
+  ship: benchShip,
+  timeline: benchTimeline,
 };
 
 const usage = `usage: npm run bench [-- NAME… --keys N --rounds N]   NAME: ${Object.keys(benchmarks).join(', ')}`;

@@ -79,6 +79,19 @@ export class Stage {
     };
   }
 
+  /** A rewind.yaml of the instance, with more of its keys, and the home of an agent that reads it. */
+  async instanceFile(
+    redis: RedisServer,
+    more: Partial<NonNullable<ConfigInput['instances']>[string]>,
+  ): Promise<{ path: string; home: string }> {
+    const home = await this.folder();
+    const path = join(home, 'instance.yaml');
+    const { instances, ...config } = await this.config(redis);
+    const instance = { ...instances?.[INSTANCE], dataClass: 'audit-log' as const, ...more };
+    await writeFile(path, stringify({ ...config, instances: { [INSTANCE]: instance } }));
+    return { path, home };
+  }
+
   /** What a worker of the instance reads from that configuration, and what its steps have in their hands. */
   async worker(redis: RedisServer): Promise<{ config: LoadedConfig; context: InstanceContext; home: string }> {
     const home = await this.folder();
