@@ -31,7 +31,9 @@ export async function pruneMoments(place: ArchivePlace, keepFromMs: number, io: 
     const stretches = await stretchesToGo(view, timeline, keepFromMs, timeline === newest);
     if (stretches.length === 0) continue;
     for (const stretch of stretches) await storeGap(view, timeline, stretch);
-    const { segments, hours } = namesOf(view, timeline);
+    const { segments: all, hours } = namesOf(view, timeline);
+    // The newest one stays: whoever follows the file goes on from it.
+    const segments = timeline === newest ? all.slice(0, -1) : all;
     const goes = (position: number) => stretches.some(({ from, to }) => from <= position && position < to);
     for (const { start } of segments) {
       io.signal.throwIfAborted();

@@ -1,4 +1,4 @@
-import type { Repository } from '../../repository/repository.ts';
+import type { ListedObject, Repository } from '../../repository/repository.ts';
 import {
   archiveDirectory,
   type EventName,
@@ -43,8 +43,11 @@ type Filling = {
     : TimelineNames[Field];
 };
 
+/** Listed at once: a store gives a thousand names a request, one request after the other. */
+const kinds = ['timelines', 'bases', 'segments', 'hours', 'events'] as const;
+
 /**
- * Every name of an instance's archive, by one listing: a thousand names a request, whatever the number of timelines.
+ * Every name of an instance's archive, from few requests, whatever the number of timelines.
  * Names that no version writes are passed over; where a base or an hour has no record it is not there.
  */
 export async function listArchive(repository: Repository, instance: string): Promise<ArchiveNames> {
@@ -58,33 +61,30 @@ export async function listArchive(repository: Repository, instance: string): Pro
     return names;
   };
   const directory = archiveDirectory(instance);
-  for await (const { key, sizeBytes, modified } of repository.list(directory)) {
+  const take = ({ key, sizeBytes, modified }: ListedObject): void => {
     const recorded = parseTimelineKey(key, instance);
     if (recorded !== undefined) {
       of(recorded).recorded = true;
-      continue;
+      return;
     }
     const [, digits] = /^[a-z]+\/(\d{8})\//.exec(key.slice(directory.length)) ?? [];
-    if (digits === undefined) continue;
+    if (digits === undefined) return;
     const timeline = Number(digits);
+    const storedMs = modified.getTime();
     const segment = parseSegmentKey(key, instance, timeline);
-    if (segment !== undefined) {
-      of(timeline).segments.push({ start: segment, sizeBytes, storedMs: modified.getTime() });
-      continue;
-    }
     const hour = parseHourKey(key, instance, timeline);
-    if (hour) {
-      of(timeline).hours.push(hour);
-      continue;
-    }
     const base = parseBaseRecordKey(key, instance, timeline);
-    if (base !== undefined) {
-      of(timeline).bases.push({ position: base, storedMs: modified.getTime() });
-      continue;
-    }
     const event = parseEventKey(key, instance, timeline);
-    if (event) of(timeline).events.push(event);
-  }
+    if (segment !== undefined) of(timeline).segments.push({ start: segment, sizeBytes, storedMs });
+    else if (hour) of(timeline).hours.push(hour);
+    else if (base !== undefined) of(timeline).bases.push({ position: base, storedMs });
+    else if (event) of(timeline).events.push(event);
+  };
+  await Promise.all(
+    kinds.map(async (kind) => {
+      for await (const object of repository.list(`${directory}${kind}/`)) take(object);
+    }),
+  );
   for (const names of found.values()) {
     names.bases.sort((a, b) => a.position - b.position);
     names.segments.sort((a, b) => a.start - b.start);

@@ -1,3 +1,5 @@
+import { RewindError } from '../../errors/rewind-error.ts';
+import { readIdentity } from '../../repository/identity.ts';
 import { mapBounded } from '../../repository/map-bounded.ts';
 import type { EventName } from '../layout.ts';
 import type { EventRecord, TimelineRecord } from '../records.ts';
@@ -15,11 +17,21 @@ export interface ArchiveView {
   readonly timelines: ReadonlyMap<number, TimelineRecord>;
 }
 
-/** @throws ARCHIVE_RECORD_INVALID */
+/** @throws ARCHIVE_RECORD_INVALID; ARCHIVE_FOREIGN where a timeline is of another instance than the backups are */
 export async function viewArchive(place: ArchivePlace): Promise<ArchiveView> {
-  const names = await listArchive(place.repository, place.instance);
+  const [names, known] = await Promise.all([
+    listArchive(place.repository, place.instance),
+    readIdentity(place.repository, place.instance),
+  ]);
   const recorded = [...names.values()].filter((each) => each.recorded).map(({ timeline }) => timeline);
   const records = await mapBounded(recorded, atOnce, (timeline) => readTimeline(place, timeline));
+  const foreign = records.find(({ identity }) => known !== undefined && identity !== known.id);
+  if (foreign) {
+    throw new RewindError(
+      'ARCHIVE_FOREIGN',
+      `Timeline ${foreign.timeline} in the archive of ${place.instance} is of the instance ${foreign.identity}; its backups are of ${known?.id}.`,
+    );
+  }
   return { place, names, timelines: new Map(records.map((record) => [record.timeline, record])) };
 }
 
