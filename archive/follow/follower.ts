@@ -1,3 +1,4 @@
+import { access } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AofCommand } from '../../aof/command.ts';
 import { checkIdentity } from '../../backup/identity-check.ts';
@@ -18,6 +19,13 @@ import { type Continuation, type Place, whereToGoOn } from './where-to-go-on.ts'
 
 /** New timelines leave so much room that an agent which does not know of them yet gives no position twice. */
 const timelineStride = 2 ** 30;
+
+const replicationIdsOf = ({ replicationId, previousId }: ServerSigns): string[] => [
+  replicationId,
+  ...(previousId === undefined ? [] : [previousId]),
+];
+
+const isThere = [() => true, () => false] as const;
 
 /** The stretch of one file that is shipped now. */
 interface Stretch {
@@ -58,7 +66,7 @@ export class Follower {
   #before: HeldFile | undefined;
   #starts = new Map<string, number>();
   #basesStored = new Set<number>();
-  #baseTask: Promise<void> | undefined;
+  #baseTask: Promise<unknown> | undefined;
   #storing: HeldFile | undefined;
   readonly #logs = new Map<string, MarkLog>();
   readonly #exhausted = new Set<string>();
@@ -67,6 +75,8 @@ export class Follower {
   #lookEnded = Promise.withResolvers<void>();
   #dropped = false;
   #idle = false;
+  /** The replication id that the identity in the repository has. */
+  #knownBy: string | undefined;
   #lookedForRivalAt = Date.now();
   #failed: unknown;
   #figures: FollowFigures = {
@@ -100,9 +110,13 @@ export class Follower {
       const signs = found && (await this.#server.ask());
       const remembered = await rememberedPlace(this.#context.home, this.#context.policy.instance);
       if (signs && found) {
-        const identity = await this.#stored(() =>
-          checkIdentity(this.#context, [signs.replicationId, ...(signs.previousId ? [signs.previousId] : [])]),
-        );
+        if (!remembered && !(await access(found.redisDir).then(...isThere))) {
+          throw new RewindError(
+            'ARCHIVE_NOT_POSSIBLE',
+            `Redis keeps its files in ${found.redisDir}, which is not on this machine or not readable here.`,
+          );
+        }
+        const identity = await this.#stored(() => checkIdentity(this.#context, replicationIdsOf(signs)));
         this.#signs = signs;
         const { runId, replicationId, configSets } = remembered ?? signs;
         this.#place = { formatVersion: 1, ...found, identity, runId, replicationId, configSets };
@@ -219,6 +233,7 @@ export class Follower {
         if (this.#signs) this.#finder.dataSet(signs.keys, Math.max(0, signs.expiredKeys - this.#signs.expiredKeys));
         this.#signs = signs;
       }
+      await this.#knowAgain();
       await this.#keepWithinSpool();
       await this.#lookForRival();
       await sleep(this.#options.askMs, undefined, { signal }).catch(() => undefined);
@@ -349,8 +364,9 @@ export class Follower {
     if (!base || !first) return this.#notYet();
     this.#starts = new Map([[first.id, position]]);
     await this.#open({ file: first, offset: 0, db: 0 }, position, previous);
-    await this.#storeBase(base, position);
-    return true;
+    if (await this.#storeBase(base, position)) return true;
+    await this.#recordGap(position, position + 1, 'a base that was not finished stands here');
+    return this.#fromBase(position + 1, null);
   }
 
   async #open({ file, offset, db }: Place, position: number, previous: string | null): Promise<void> {
@@ -629,8 +645,9 @@ export class Follower {
       });
   }
 
-  async #storeBase(base: HeldFile, position: number): Promise<void> {
-    if (this.#basesStored.has(position)) return;
+  /** @returns false where nothing can be stored at the position */
+  async #storeBase(base: HeldFile, position: number): Promise<boolean> {
+    if (this.#basesStored.has(position)) return true;
     const { name, version, runId, replicationId } = this.#signs ?? { ...this.#timeline.server };
     const record = {
       ...this.#common(),
@@ -639,14 +656,15 @@ export class Follower {
       server: { name, version, runId, ...(replicationId === undefined ? {} : { replicationId }) },
     };
     this.#storing = base;
-    await this.#stored(() => storeBase(this.#context.repository, base, record, { signal: this.#io.signal })).finally(
-      () => {
-        this.#storing = undefined;
-      },
-    );
+    const options = { signal: this.#io.signal };
+    const stored = await this.#stored(() => storeBase(this.#context.repository, base, record, options)).finally(() => {
+      this.#storing = undefined;
+    });
     this.#basesStored.add(position);
+    if (!stored) return false;
     this.#figures = { ...this.#figures, bases: this.#figures.bases + 1 };
     await this.#letGo();
+    return true;
   }
 
   /** Lets go of what is shipped and is no part of the server's data any more. */
@@ -717,6 +735,19 @@ export class Follower {
       lagMs: seen === undefined ? 0 : Math.max(0, this.#options.now() - seen),
     };
     this.#io.onFigures?.(this.#figures);
+  }
+
+  /** A server's replication id changes as it goes on: by the one that it had last a promoted replica is known. */
+  async #knowAgain(): Promise<void> {
+    const signs = this.#signs;
+    if (!signs || signs.replicationId === this.#knownBy) return;
+    try {
+      await checkIdentity(this.#context, replicationIdsOf(signs));
+      this.#knownBy = signs.replicationId;
+    } catch (error) {
+      // A store that is down is asked again at the next look.
+      if (error instanceof RewindError && error.code === 'IDENTITY_REFUSED') throw error;
+    }
   }
 
   /** Of two agents on two hosts the one whose timeline another has left behind stops. @throws ARCHIVE_TAKEN_OVER */

@@ -76,6 +76,7 @@ export async function storeEvent(repository: Repository, record: Omit<EventRecor
 /**
  * Stores a base once, its record last.
  *
+ * @returns undefined where an agent was killed before the record of another base, which is none without it, at this position
  * @throws ARCHIVE_TAKEN_OVER where another base stands at its position
  */
 export async function storeBase(
@@ -83,7 +84,7 @@ export async function storeBase(
   file: HeldFile,
   record: Omit<BaseRecord, 'formatVersion' | 'kind' | 'sizeBytes' | 'sha256'>,
   options: { signal: AbortSignal; onProgress?: (done: number, total: number) => void },
-): Promise<BaseRecord> {
+): Promise<BaseRecord | undefined> {
   const { instance, timeline, position } = record;
   const key = baseKey(instance, timeline, position);
   const recordKey = baseRecordKey(instance, timeline, position);
@@ -101,7 +102,10 @@ export async function storeBase(
       { sizeBytes: size, signal: options.signal, onProgress: options.onProgress },
     ),
   );
-  if (!stored) throw takenOver(`another base stands at ${key}`);
+  if (!stored) {
+    if (!(await repository.stat(recordKey))) return undefined;
+    throw takenOver(`another base stands at ${key}`);
+  }
   const written = await unlessTaken(() => repository.putSmall(recordKey, encodeRecord(baseSchema, whole, recordKey)));
   if (!written) {
     const standing = decodeRecord(baseSchema, await repository.readSmall(recordKey, recordBytes), recordKey);

@@ -1,3 +1,4 @@
+import { readIdentity } from '../../repository/identity.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { baseRecordKey, parseSegmentKey, segmentKey, segmentsDirectory } from '../layout.ts';
 import { baseSchema, decodeRecord, recordBytes, type TimelineRecord } from '../records.ts';
@@ -62,6 +63,8 @@ export async function whereToGoOn(situation: Situation): Promise<Continuation> {
     return { how: 'from-base', position: tip.position, previous };
   }
   if (!signs) return { how: 'ask-server' };
+  const begun = begunFile(situation, signs);
+  if (begun) return { how: 'same-file', at: { file: begun, offset: 0, db: 0 }, previous: null };
   const sameServer =
     signs.runId === runIdOf(tip) ||
     (signs.replicationId !== '' && signs.replicationId === tip.timeline.server.replicationId);
@@ -78,7 +81,9 @@ export async function whereToGoOn(situation: Situation): Promise<Continuation> {
     const note = `${fork.at.file.name} is as it was archived up to its byte ${fork.at.offset}, and another from there on`;
     return { how: 'new-timeline', why: 'older-file', note, fork };
   }
-  const promoted = signs.previousId !== undefined && signs.previousId === tip.timeline.server.replicationId;
+  const { previousId } = signs;
+  const known = (await readIdentity(situation.repository, situation.instance))?.replicationIds ?? [];
+  const promoted = previousId !== undefined && known.includes(previousId);
   return {
     how: 'new-timeline',
     why: promoted ? 'promotion' : 'discontinuity',
@@ -86,6 +91,16 @@ export async function whereToGoOn(situation: Situation): Promise<Continuation> {
       ? 'the server was a replica of the one that was archived'
       : 'the server holds files that do not follow from what is archived',
   };
+}
+
+/** The incr of a base that is stored, where an agent was killed before its first segment and a rewrite came meanwhile. */
+function begunFile({ tip, held, place, exhausted }: Situation, { runId }: ServerSigns): HeldFile | undefined {
+  const nothingBehind = (!tip.last || tip.behindGap) && tip.bases.has(tip.position);
+  if (!nothingBehind || place.runId !== runId || place.lastFile === undefined) return undefined;
+  return held.find(
+    ({ id, type, name, seq }) =>
+      type === 'incr' && name === place.lastFile && seq === place.lastSeq && !exhausted.has(id),
+  );
 }
 
 /** Of the server that was followed last. */

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { InstanceContext } from '../../backup/instance-context.ts';
-import { connectRedis } from '../../redis/connection.ts';
+import { addressOf, connectRedis } from '../../redis/connection.ts';
+import { extendIdentity, readIdentity } from '../../repository/identity.ts';
 import {
   archiveContext,
   chainedBytes,
@@ -226,4 +227,40 @@ test('another data set under the same address: a new timeline from its own base'
   expect(held.timelines[1]?.file).toBeUndefined();
   expect(held.bases.at(-1)).toMatchObject({ timeline: 2, position: held.timelines[1]?.start });
   expect(await latestDigest(context)).toBe(await dataDigest(server));
+});
+
+test('a replica that took over: a new timeline from its own base, with the promotion as its reason', async () => {
+  await write();
+  await shipAll();
+  const replica = await startRedis({
+    config: { ...followable, ...debugAllowed(), replicaof: `127.0.0.1 ${server.port}` },
+  });
+  const other = await connectRedis({ url: replica.url });
+  try {
+    await until('it is in sync', async () => /master_link_status:up/.test(await other.info('replication')));
+    await until('its own file', async () => /aof_rewrite_in_progress:0/.test(await other.info('persistence')));
+    // With its first replica a server takes another replication id, which its agent learns.
+    const [, id = ''] = /master_replid:(\w+)/.exec(await redis.info('replication')) ?? [];
+    await until('the agent knows it', async () =>
+      (await readIdentity(context.repository, 'orders'))?.replicationIds.includes(id),
+    );
+    await stopFollowing();
+    await server.kill9();
+    await other.call('REPLICAOF', 'NO', 'ONE');
+    await other.set('after the promotion', '1');
+    const policy = { ...context.policy, topology: { ...context.policy.topology, replicas: [replica.url] } };
+    // An agent on the other machine.
+    context = { ...context, policy, target: { url: replica.url }, home: join(folder.path, 'other-home') };
+    // Whoever archived last knew the replica by its address.
+    await extendIdentity(context.repository, 'orders', { replicationIds: [], addresses: [addressOf(context.target)] });
+    following = follow(context);
+    await shipped('after the promotion');
+    const held = await archive();
+    expect(held.timelines).toMatchObject([{ timeline: 1 }, { timeline: 2, why: 'promotion', parent: { timeline: 1 } }]);
+    expect(await latestDigest(context)).toBe(await dataDigest(replica));
+  } finally {
+    other.disconnect();
+    await stopFollowing();
+    await replica.stop();
+  }
 });

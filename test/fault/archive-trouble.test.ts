@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { shipTail } from '../../archive/follow/ship-tail.ts';
-import { segmentKey } from '../../archive/layout.ts';
+import { baseKey, segmentKey } from '../../archive/layout.ts';
 import type { InstanceContext } from '../../backup/instance-context.ts';
 import { RewindError } from '../../errors/rewind-error.ts';
 import { connectRedis } from '../../redis/connection.ts';
@@ -123,6 +123,20 @@ test('a segment that was stored and whose answer was lost is stored once', async
   await redis.set('after', '1');
   await shipped('after');
   chainedBytes(await archive(), 1);
+});
+
+test('a base that an agent was killed on is none: the next one goes around it, and says so', async () => {
+  await context.repository.putSmall(
+    baseKey('orders', 1, 0),
+    Buffer.from('another base, whose record was never written'),
+  );
+  await redis.set('before', '1');
+  following = follow(context);
+  await redis.set('after', '1');
+  await shipped('after');
+  const held = await archive();
+  expect(held.events.map(({ kind }) => kind)).toEqual(['gap']);
+  expect(await latestDigest(context)).toBe(await dataDigest(server));
 });
 
 test('nothing may be written beside the data: held by descriptors, over a rewrite', async () => {

@@ -2,8 +2,18 @@ import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { connectRedis } from '../../redis/connection.ts';
-import { archiveContext, chainedBytes, follow, followable, readArchive, until } from '../support/archive.ts';
-import { startRedis } from '../support/servers.ts';
+import {
+  archiveContext,
+  chainedBytes,
+  follow,
+  followable,
+  latestDigest,
+  readArchive,
+  rewrittenAndHeld,
+  until,
+} from '../support/archive.ts';
+import { dataDigest, debugAllowed } from '../support/data-digest.ts';
+import { type Flavour, missingFlavour, startRedis } from '../support/servers.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const binary = Buffer.from('\r\n*1\r\n$4\r\nPING\r\n\0\0#TS:1\r\n*', 'latin1');
@@ -41,3 +51,39 @@ test('what was written before the host’s folder went is there byte for byte, b
     await server.stop();
   }
 });
+
+const flavours: Flavour[] = ['redis-8.2', 'valkey-8', 'valkey-9'];
+test.each(flavours.filter((flavour) => !missingFlavour(flavour)))(
+  '%s is followed over a rewrite and started from its archive',
+  async (flavour) => {
+    await using folder = await temporaryFolder('archive-flavour');
+    const server = await startRedis({ flavour, config: { ...followable, ...debugAllowed(flavour) } });
+    const redis = await connectRedis({ url: server.url });
+    const context = await archiveContext(server, {
+      home: join(folder.path, 'home'),
+      repository: join(folder.path, 'store'),
+    });
+    const following = follow(context);
+    try {
+      await redis.set('before', binary);
+      await until('it follows', async () => following.figures()?.state === 'following');
+      for (const round of [1, 2]) {
+        await redis.hset('hash', `field:${round}`, binary);
+        await redis.multi().rpush('list', binary).xadd('stream', '*', 'field', binary).exec();
+        await rewrittenAndHeld(redis, server.dir);
+      }
+      await redis.set('the end', binary);
+      await until('all is shipped', async () =>
+        (await readArchive(context.repository)).segments.some(({ body }) => Buffer.from(body).includes('the end')),
+      );
+      const held = await readArchive(context.repository);
+      expect(held.events).toEqual([]);
+      chainedBytes(held, 1);
+      expect(await latestDigest(context, flavour)).toBe(await dataDigest(server));
+    } finally {
+      redis.disconnect();
+      await following.stop();
+      await server.stop();
+    }
+  },
+);
