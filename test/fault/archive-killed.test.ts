@@ -21,7 +21,7 @@ import { startRedis } from '../support/servers.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const child = fileURLToPath(new URL('../support/follow-child.ts', import.meta.url));
-const rounds = 8;
+const rounds = 6;
 
 test('an agent killed -9 again and again, wherever it is, with writes and rewrites going on: one chain, nothing missing', async () => {
   await using folder = await temporaryFolder('archive-killed');
