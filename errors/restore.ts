@@ -20,9 +20,9 @@ export const restoreErrors = {
     retryable: false,
   },
   RESTORE_MOMENT_NEEDS_ARCHIVE: {
-    when: 'A moment between two backups was asked for; only the append-only archive, which is not in force in this version, has it.',
+    when: 'A moment between two backups was asked for; only the append-only archive has it, and the instance has none.',
     safe: 'Nothing was changed.',
-    next: 'Choose the backup before or after it by its id: rewind restore NAME --to BACKUP',
+    next: 'Choose the backup before or after it by its id: rewind restore NAME --to BACKUP; docs/ARCHIVE.md switches the archive on.',
     retryable: false,
   },
   RESTORE_REFUSED: {
