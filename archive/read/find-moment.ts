@@ -186,6 +186,11 @@ async function atEnd(view: ArchiveView, wanted: number | undefined) {
     if (!found) continue;
     const position = 'gap' in found ? found.gap.from.position : end.position;
     const tells = 'gap' in found ? ['Behind it there is a gap, and no base yet.'] : [];
+    const destroyed = namesOf(view, timeline).events.findLast((event) => event.kind === 'destructive');
+    if (destroyed && destroyed.position < position) {
+      const when = new Date(destroyed.timeMs).toISOString();
+      tells.push(`A destructive command of ${when} is a part of it; the state right before that is before-flush.`);
+    }
     return { timeline, cut: { position, precision: 'exact: all that was archived', tells } };
   }
   throw empty(view.place.instance);
