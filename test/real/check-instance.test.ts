@@ -79,6 +79,9 @@ describe.each<Flavour>(['redis-6.2', 'redis-7.0', 'redis-8.2', 'valkey-8', 'valk
       expect(topology).toMatchObject({ mode: 'standalone', role: 'primary', processId: server.pid });
       expect(persistence).toEqual({
         appendOnly: true,
+        appendFsync: 'everysec',
+        // Redis 7.0 and newer can write the time.
+        ...(flavour === 'redis-6.2' ? {} : { appendStamps: false }),
         savePoints: '',
         stopsWritesOnSaveError: true,
         writesChecksum: true,
