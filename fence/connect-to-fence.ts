@@ -18,7 +18,11 @@ export async function connectToFence(
   fence: OpenFence,
 ): Promise<Redis> {
   await assertNotEnding(order, fence);
-  const redis = await connectAsOwn(login, target, order);
+  const redis = await connectAsOwn(login, target, order).catch(async (error: unknown) => {
+    // Its login was taken away here, too, in this very moment: then that is what happened.
+    await assertNotEnding(order, fence);
+    throw error;
+  });
   try {
     await assertNotEnding(order, fence);
     return redis;
