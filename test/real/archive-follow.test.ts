@@ -21,7 +21,8 @@ const binary = Buffer.from('\r\n*1\r\n$4\r\nPING\r\n\0\0#TS:1\r\n*', 'latin1');
 test('what was written before the host’s folder went is there byte for byte, base and segments, chained', async () => {
   await using home = await temporaryFolder('archive-home');
   await using store = await temporaryFolder('archive-store');
-  const server = await startRedis({ config: followable });
+  // Otherwise Redis may write later than it answers, while it waits for a disk.
+  const server = await startRedis({ config: { ...followable, appendfsync: 'always' } });
   const redis = await connectRedis({ url: server.url });
   const context = await archiveContext(server, { home: home.path, repository: store.path });
   const following = follow(context, { segmentBytes: 20_000 });
@@ -38,7 +39,7 @@ test('what was written before the host’s folder went is there byte for byte, b
     const base = await readFile(join(server.dir, 'appendonlydir', 'appendonly.aof.1.base.rdb'));
     const written = await readFile(incr);
     await until('all of it is shipped', async () => following.figures()?.position === written.length);
-    await rm(server.dir, { recursive: true });
+    await rm(server.dir, { recursive: true, maxRetries: 10 });
     const { timelines, segments, bases } = await readArchive(context.repository);
     expect(timelines).toMatchObject([{ timeline: 1, start: 0, why: 'first' }]);
     expect(bases).toMatchObject([{ position: 0, kind: 'rdb', sizeBytes: base.length }]);
