@@ -65,6 +65,10 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
   const socket = options.unixsocket ? join(dir, 'redis.sock') : undefined;
   const logFile = join(dir, 'redis.log');
   let config = { ...options.config };
+  // By default it is 10,000 above the other, where the system takes ports from for whoever connects to somebody.
+  if (config['cluster-enabled'] === 'yes' && options.flavour !== 'redis-6.2') {
+    config = { 'cluster-port': String(await freePort()), ...config };
+  }
 
   const start = async (): Promise<LeashedProcess> => {
     const program = await startLeashed({
