@@ -26,7 +26,7 @@ type Skipped = 'expired' | 'notSelected' | undefined;
 
 /**
  * Cuts each key out of the dump as it is walked and writes the command that puts it: a RESTORE; for a string that stands
- * in the dump as it is, a SET … NX, which means the same and takes the server half the time.
+ * in the dump as it is, a SET … NX, which means the same and spares the server a payload and its checksum.
  */
 export class SliceWriter implements DumpWriter {
   readonly #memory: WorkMemory;
