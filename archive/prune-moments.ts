@@ -1,9 +1,9 @@
 import type { StepIO } from '../process/step-io.ts';
-import { eventKey, type HourName, hourKey, segmentKey } from './layout.ts';
+import { storeEvent } from './follow/store-records.ts';
+import { type HourName, hourKey, segmentKey } from './layout.ts';
 import { endOf } from './read/end-of-timeline.ts';
 import { type ArchivePlace, readBase } from './read/records.ts';
 import { type ArchiveView, namesOf, viewArchive } from './read/timelines.ts';
-import { ARCHIVE_FORMAT_VERSION, type EventRecord, encodeRecord, eventSchema } from './records.ts';
 
 export interface Pruned {
   readonly segments: number;
@@ -118,8 +118,7 @@ async function storeGap(
   const base = await readBase(place, timeline, from);
   const next = names.get(timeline)?.bases.find(({ position }) => position === to);
   const untilMs = next ? (await readBase(place, timeline, to)).timeMs : base.timeMs;
-  const record: EventRecord = {
-    formatVersion: ARCHIVE_FORMAT_VERSION,
+  await storeEvent(repository, {
     instance,
     identity: timelines.get(timeline)!.identity,
     timeline,
@@ -128,7 +127,5 @@ async function storeGap(
     timeMs: base.timeMs,
     until: { position: to, timeMs: untilMs },
     note: 'older than archive.keepMoments: the bases are kept, the moments between them are not',
-  };
-  const key = eventKey(instance, timeline, record);
-  await repository.putSmall(key, encodeRecord(eventSchema, record, key));
+  });
 }

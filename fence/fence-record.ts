@@ -1,8 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto';
 import * as z from 'zod';
-import { RewindError } from '../errors/rewind-error.ts';
+import type { RewindError } from '../errors/rewind-error.ts';
 import { checkDocument, type DocumentKind, invalidDocument, parseDocument } from '../repository/document.ts';
 import type { Repository } from '../repository/repository.ts';
+import { unlessTaken } from '../repository/unless-taken.ts';
 
 /** Raised only by a change that an older reader must not ignore. */
 const FORMAT_VERSION = 1;
@@ -203,10 +204,8 @@ async function readFence(
 async function putOnce(repository: Repository, { instance, fenceId }: FenceRecord, file: string, at: string) {
   if (await repository.stat(`${fenceDirectory(instance, fenceId)}${file}`)) return;
   const marker = { formatVersion: FORMAT_VERSION, instance, fenceId, at } as const;
-  await put(repository, marker, file, endSchema, marker).catch((error) => {
-    // Somebody else said the same a moment before.
-    if (!(error instanceof RewindError && error.code === 'OBJECT_EXISTS')) throw error;
-  });
+  // Somebody else may say the same a moment before.
+  await unlessTaken(() => put(repository, marker, file, endSchema, marker));
 }
 
 async function put<T>(

@@ -4,6 +4,7 @@ import type { StepIO } from '../process/step-io.ts';
 import { addressOf, type RedisTarget, withRedis } from '../redis/connection.ts';
 import { readInfo, redisTimeMs } from '../redis/info.ts';
 import type { Repository } from '../repository/repository.ts';
+import { unlessTaken } from '../repository/unless-taken.ts';
 import { formatAclLine } from './acl-rule.ts';
 import { bringIntoForce, endWritesOf, type FencedUser, writersOf } from './bring-into-force.ts';
 import { readCommands } from './command-table.ts';
@@ -117,10 +118,8 @@ async function recordedFence(login: Redis, target: RedisTarget, order: FenceOrde
     aclFile: await usesAclFile(login),
   };
   io.signal.throwIfAborted();
-  await openFence(repository, record).catch((error) => {
-    // Another attempt at the same fence was first; its record is the one that counts.
-    if (!(error instanceof RewindError && error.code === 'OBJECT_EXISTS')) throw error;
-  });
+  // Where another attempt at the same fence was first, its record is the one that counts.
+  await unlessTaken(() => openFence(repository, record));
   io.onProgress({ phase: 'recorded' });
   // Read back: of two that began at once, neither may take the other's fenced rules for those from before.
   const now = await findOpenFences(repository, instance);

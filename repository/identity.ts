@@ -4,6 +4,7 @@ import { RewindError } from '../errors/rewind-error.ts';
 import { identityDirectory } from './layout.ts';
 import { decodeDocument, encodeDocument } from './manifest.ts';
 import type { Repository } from './repository.ts';
+import { unlessTaken } from './unless-taken.ts';
 
 /** Enough lineage to recognise a server by; older ids are let go. */
 const IDS = 64;
@@ -125,13 +126,7 @@ async function append(
   identity: InstanceIdentity,
 ): Promise<boolean> {
   const key = `${identityDirectory(instance)}${String(version).padStart(8, '0')}.json`;
-  try {
-    await repository.putSmall(key, encodeDocument(identitySchema, identity));
-    return true;
-  } catch (error) {
-    if (error instanceof RewindError && error.code === 'OBJECT_EXISTS') return false;
-    throw error;
-  }
+  return unlessTaken(() => repository.putSmall(key, encodeDocument(identitySchema, identity)));
 }
 
 function newSigns(

@@ -1,15 +1,15 @@
 import { RewindError } from '../../errors/rewind-error.ts';
 import type { Repository } from '../../repository/repository.ts';
+import { unlessTaken } from '../../repository/unless-taken.ts';
 import { baseKey, baseRecordKey, eventKey, segmentKey, timelineKey } from '../layout.ts';
+import { readBase } from '../read/records.ts';
 import {
   ARCHIVE_FORMAT_VERSION,
   type BaseRecord,
   baseSchema,
-  decodeRecord,
   type EventRecord,
   encodeRecord,
   eventSchema,
-  recordBytes,
   type TimelineRecord,
   timelineSchema,
 } from '../records.ts';
@@ -108,7 +108,7 @@ export async function storeBase(
   }
   const written = await unlessTaken(() => repository.putSmall(recordKey, encodeRecord(baseSchema, whole, recordKey)));
   if (!written) {
-    const standing = decodeRecord(baseSchema, await repository.readSmall(recordKey, recordBytes), recordKey);
+    const standing = await readBase({ repository, instance }, timeline, position);
     if (standing.sha256 !== sha256) throw takenOver(`another base stands at ${key}`);
   }
   return whole;
@@ -116,14 +116,4 @@ export async function storeBase(
 
 export function takenOver(what: string): RewindError {
   return new RewindError('ARCHIVE_TAKEN_OVER', `Another agent archives this instance: ${what}.`);
-}
-
-async function unlessTaken(put: () => Promise<unknown>): Promise<boolean> {
-  try {
-    await put();
-    return true;
-  } catch (error) {
-    if (error instanceof RewindError && error.code === 'OBJECT_EXISTS') return false;
-    throw error;
-  }
 }

@@ -2,7 +2,7 @@ import { RewindError } from '../../errors/rewind-error.ts';
 import type { Repository } from '../../repository/repository.ts';
 import {
   basesDirectory,
-  eventKey,
+  type EventName,
   eventsDirectory,
   hoursDirectory,
   parseBaseRecordKey,
@@ -12,11 +12,12 @@ import {
   parseTimelineKey,
   segmentKey,
   segmentsDirectory,
-  timelineKey,
   timelinesDirectory,
 } from '../layout.ts';
-import { decodeRecord, eventSchema, recordBytes, type TimelineRecord, timelineSchema } from '../records.ts';
-import { decodeSegmentHeader, headerBytes, type SegmentHeader } from '../segment.ts';
+import { readEvent, readTimeline } from '../read/records.ts';
+import type { TimelineRecord } from '../records.ts';
+import type { SegmentHeader } from '../segment.ts';
+import { readStoredHeader } from '../stored-header.ts';
 
 /** How far the archive of an instance goes: all that a follower has to know of it, from any machine. */
 export interface Tip {
@@ -41,8 +42,7 @@ export interface Tip {
 export async function readTip(repository: Repository, instance: string, identity: string): Promise<Tip | undefined> {
   const newest = await newestTimeline(repository, instance);
   if (newest === undefined) return undefined;
-  const key = timelineKey(instance, newest);
-  const timeline = decodeRecord(timelineSchema, await repository.readSmall(key, recordBytes), key);
+  const timeline = await readTimeline({ repository, instance }, newest);
   if (timeline.identity !== identity) {
     throw new RewindError(
       'ARCHIVE_FOREIGN',
@@ -56,7 +56,8 @@ export async function readTip(repository: Repository, instance: string, identity
     endOfLastGap(repository, instance, newest),
   ]);
   const start = segments.at(-1);
-  const last = start === undefined ? undefined : await headerAt(repository, segmentKey(instance, newest, start));
+  const last =
+    start === undefined ? undefined : await readStoredHeader(repository, segmentKey(instance, newest, start));
   const end = last?.header.end ?? timeline.start;
   const position = Math.max(end, gapEnd, bases.at(-1) ?? 0, hours.at(-1) ?? 0);
   return { timeline, position, ...(last ? { last } : {}), behindGap: position > end, bases: new Set(bases) };
@@ -64,16 +65,6 @@ export async function readTip(repository: Repository, instance: string, identity
 
 export async function newestTimeline(repository: Repository, instance: string): Promise<number | undefined> {
   return (await positions(repository, timelinesDirectory(instance), (name) => parseTimelineKey(name, instance))).at(-1);
-}
-
-/** The header of a segment by its first bytes. */
-export async function headerAt(
-  repository: Repository,
-  key: string,
-): Promise<{ header: SegmentHeader; digest: string; bodyAt: number }> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of await repository.read(key, { end: headerBytes + 1 })) chunks.push(chunk as Buffer);
-  return decodeSegmentHeader(Buffer.concat(chunks), key);
 }
 
 /** Ascending. */
@@ -91,13 +82,12 @@ export async function positions(
 }
 
 async function endOfLastGap(repository: Repository, instance: string, timeline: number): Promise<number> {
-  let newest: { position: number; timeMs: number; kind: 'gap' } | undefined;
+  let newest: EventName | undefined;
   for await (const { key } of repository.list(eventsDirectory(instance, timeline))) {
     const name = parseEventKey(key, instance, timeline);
-    if (name?.kind === 'gap' && name.position >= (newest?.position ?? 0)) newest = { ...name, kind: 'gap' };
+    if (name?.kind === 'gap' && name.position >= (newest?.position ?? 0)) newest = name;
   }
   if (newest === undefined) return 0;
-  const key = eventKey(instance, timeline, newest);
-  const gap = decodeRecord(eventSchema, await repository.readSmall(key, recordBytes), key);
+  const gap = await readEvent({ repository, instance }, timeline, newest);
   return gap.until?.position ?? 0;
 }

@@ -1,14 +1,16 @@
 import { readIdentity } from '../../repository/identity.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { baseRecordKey, parseSegmentKey, segmentKey, segmentsDirectory } from '../layout.ts';
-import { baseSchema, decodeRecord, recordBytes, type TimelineRecord } from '../records.ts';
+import { readBase } from '../read/records.ts';
+import type { TimelineRecord } from '../records.ts';
 import { decodeSegment, headerBytes } from '../segment.ts';
+import { readStoredHeader } from '../stored-header.ts';
 import type { AofPlace } from './aof-place.ts';
 import { digestOfBytes, FileTail } from './file-tail.ts';
 import type { HeldFile } from './held-files.ts';
 import type { FilesNow } from './manifest-watch.ts';
 import type { ServerSigns } from './server-watch.ts';
-import { headerAt, positions, type Tip } from './tip.ts';
+import { positions, type Tip } from './tip.ts';
 
 /** A place in a file from which the archive goes on. */
 export interface Place {
@@ -154,7 +156,7 @@ async function forkOf({ repository, instance, tip, files, transactionBytes }: Si
     await positions(repository, segmentsDirectory(instance, number), (key) => parseSegmentKey(key, instance, number))
   ).filter((start) => start >= fileStart);
   const agrees = async (start: number) => {
-    const { header: each } = await headerAt(repository, segmentKey(instance, number, start));
+    const { header: each } = await readStoredHeader(repository, segmentKey(instance, number, start));
     const from = each.file.offset;
     const same =
       each.file.name === file.name &&
@@ -172,7 +174,7 @@ async function forkOf({ repository, instance, tip, files, transactionBytes }: Si
   if (low === 0 && !(await sameBase(repository, instance, number, fileStart, files))) return undefined;
   if (differing === undefined) return undefined;
   const key = segmentKey(instance, number, differing);
-  const { header: other } = await headerAt(repository, key);
+  const { header: other } = await readStoredHeader(repository, key);
   const length = other.end - other.start;
   const { body } = decodeSegment(await repository.readSmall(key, length + headerBytes + 1), key);
   const common = await commonLength(file, other.file.offset, body);
@@ -186,7 +188,7 @@ async function forkOf({ repository, instance, tip, files, transactionBytes }: Si
 async function sameBase(repository: Repository, instance: string, timeline: number, start: number, files?: FilesNow) {
   const key = baseRecordKey(instance, timeline, start);
   if (!files?.base || !(await repository.stat(key))) return false;
-  const { sha256 } = decodeRecord(baseSchema, await repository.readSmall(key, recordBytes), key);
+  const { sha256 } = await readBase({ repository, instance }, timeline, start);
   const { size } = await files.base.handle.stat();
   return (await digestOfBytes(files.base.handle, 0, size)) === sha256;
 }

@@ -2,7 +2,8 @@ import type { Readable } from 'node:stream';
 import { RewindError } from '../../errors/rewind-error.ts';
 import { decodeHourIndex, type HourIndex, hourIndexBytes } from '../hour-index.ts';
 import { type HourName, hourKey, segmentKey } from '../layout.ts';
-import { decodeSegmentHeader, headerBytes, type SegmentHeader } from '../segment.ts';
+import type { SegmentHeader } from '../segment.ts';
+import { readStoredHeader } from '../stored-header.ts';
 import type { SegmentName, TimelineNames } from './listing.ts';
 import type { ArchivePlace } from './records.ts';
 import { type SegmentPart, segmentParts } from './segment-stream.ts';
@@ -97,7 +98,7 @@ export async function readHeaderAt(
     key = hourKey(place.instance, timeline, found.hour, 'segs');
     at = entryAt(await readHourIndex(place, timeline, found.hour), position)[2];
   } else key = segmentKey(place.instance, timeline, names.segments[found.index]!.start);
-  const { header, digest } = decodeSegmentHeader(await readSome(place, key, at, signal), key);
+  const { header, digest } = await readStoredHeader(place.repository, key, at, signal);
   assertBelongs(place, header, key, timeline, identity);
   return { header, digest };
 }
@@ -152,24 +153,6 @@ async function openHour(
   const key = hourKey(place.instance, timeline, hour, 'segs');
   const [, , at] = entryAt(await readHourIndex(place, timeline, hour), position);
   return { key, stream: await place.repository.read(key, { start: at, signal }) };
-}
-
-async function readSome(
-  { repository }: ArchivePlace,
-  key: string,
-  at: number,
-  signal: AbortSignal | undefined,
-): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  const stream = await repository.read(key, { start: at, end: at + headerBytes + 1, signal });
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    chunks.push(chunk);
-    length += chunk.length;
-    if (length > headerBytes || chunk.includes(0x0a)) break;
-  }
-  stream.destroy();
-  return Buffer.concat(chunks);
 }
 
 /** Single segments, opened before they are read: most are small, and a store's latency is longer than reading one. */

@@ -1,3 +1,4 @@
+import type * as z from 'zod';
 import { RewindError } from '../../errors/rewind-error.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { baseRecordKey, type EventName, eventKey, timelineKey } from '../layout.ts';
@@ -19,42 +20,39 @@ export interface ArchivePlace {
 }
 
 /** @throws ARCHIVE_RECORD_INVALID, also where a record speaks of another place than its own */
-export async function readTimeline({ repository, instance }: ArchivePlace, timeline: number): Promise<TimelineRecord> {
-  const key = timelineKey(instance, timeline);
-  const record = decodeRecord(timelineSchema, await repository.readSmall(key, recordBytes), key);
+export function readTimeline(place: ArchivePlace, timeline: number): Promise<TimelineRecord> {
+  const key = timelineKey(place.instance, timeline);
   // Numbers grow: a parent that is not older would be a circle.
-  const older = record.parent === undefined || record.parent.timeline < timeline;
-  if (record.instance !== instance || record.timeline !== timeline || !older) throw elsewhere(key);
-  return record;
+  return readRecord(place, timeline, key, timelineSchema, ({ parent }) => !parent || parent.timeline < timeline);
 }
 
 /** @throws ARCHIVE_RECORD_INVALID */
-export async function readBase(
-  { repository, instance }: ArchivePlace,
-  timeline: number,
-  position: number,
-): Promise<BaseRecord> {
-  const key = baseRecordKey(instance, timeline, position);
-  const record = decodeRecord(baseSchema, await repository.readSmall(key, recordBytes), key);
-  if (record.instance !== instance || record.timeline !== timeline || record.position !== position) {
-    throw elsewhere(key);
-  }
-  return record;
+export function readBase(place: ArchivePlace, timeline: number, position: number): Promise<BaseRecord> {
+  const key = baseRecordKey(place.instance, timeline, position);
+  return readRecord(place, timeline, key, baseSchema, (record) => record.position === position);
 }
 
 /** @throws ARCHIVE_RECORD_INVALID */
-export async function readEvent(
-  { repository, instance }: ArchivePlace,
-  timeline: number,
-  name: EventName,
-): Promise<EventRecord> {
-  const key = eventKey(instance, timeline, name);
-  const record = decodeRecord(eventSchema, await repository.readSmall(key, recordBytes), key);
-  const same = record.position === name.position && record.kind === name.kind;
-  if (record.instance !== instance || record.timeline !== timeline || !same) throw elsewhere(key);
-  return record;
+export function readEvent(place: ArchivePlace, timeline: number, name: EventName): Promise<EventRecord> {
+  const key = eventKey(place.instance, timeline, name);
+  const { position, kind } = name;
+  return readRecord(
+    place,
+    timeline,
+    key,
+    eventSchema,
+    (record) => record.position === position && record.kind === kind,
+  );
 }
 
-function elsewhere(key: string): RewindError {
-  return new RewindError('ARCHIVE_RECORD_INVALID', `${key} cannot be read: it speaks of another place than its own.`);
+async function readRecord<Record extends { readonly instance: string; readonly timeline: number }>(
+  { repository, instance }: ArchivePlace,
+  timeline: number,
+  key: string,
+  schema: z.ZodType<Record>,
+  isOfItsPlace: (record: Record) => boolean,
+): Promise<Record> {
+  const record = decodeRecord(schema, await repository.readSmall(key, recordBytes), key);
+  if (record.instance === instance && record.timeline === timeline && isOfItsPlace(record)) return record;
+  throw new RewindError('ARCHIVE_RECORD_INVALID', `${key} cannot be read: it speaks of another place than its own.`);
 }
