@@ -6,11 +6,11 @@ import { connectRedis } from '../../redis/connection.ts';
 import { keysOf, readInfo } from '../../redis/info.ts';
 import { download } from '../../repository/download.ts';
 import type { Repository } from '../../repository/repository.ts';
-import { putKeys } from '../../restore/keys/put-keys.ts';
 import type { Deployment } from '../../test/support/deployment.ts';
 import type { RedisServer } from '../../test/support/servers.ts';
 import type { Progress } from '../../workflows/run-story.ts';
 import { backUp, deploy } from './backup-run.ts';
+import { putWholeDump } from './put-whole-dump.ts';
 import { atMost, compared, megabytes, table, timed } from './report.ts';
 import { INSTANCE, type Stage } from './stage.ts';
 import { type Contender, inTurn, median, ratioOf, secondsOf } from './turns.ts';
@@ -141,21 +141,7 @@ async function bareRestore(repository: Repository, redis: RedisServer, home: str
   const dumpPath = join(home, 'bare.rdb');
   const namesFile = join(home, 'bare.names');
   await download(repository, { key: await dumpIn(repository), sizeBytes }, dumpPath, io);
-  await putKeys(
-    {
-      dumpPath,
-      target: { url: redis.url },
-      selection: {},
-      ttl: 'keep',
-      shiftMs: 0,
-      onConflict: 'keep-live',
-      functions: 'none',
-      namesFile,
-      by: 'slices',
-      limits: {},
-    },
-    { ...io, onCursor: () => undefined },
-  );
+  await putWholeDump(dumpPath, redis.url, namesFile);
   for (const path of [dumpPath, namesFile, `${namesFile}.cursor`]) await rm(path, { force: true });
 }
 

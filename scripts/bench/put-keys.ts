@@ -13,8 +13,8 @@ import { walkRdb } from '../../rdb/walk.ts';
 import { connectRedis } from '../../redis/connection.ts';
 import { readInfo } from '../../redis/info.ts';
 import { command } from '../../restore/keys/pipeline.ts';
-import { putKeys } from '../../restore/keys/put-keys.ts';
 import { type RedisServer, startRedis } from '../../test/support/servers.ts';
+import { putWholeDump } from './put-whole-dump.ts';
 import { atLeast, megabytes, type Row, table } from './report.ts';
 import { type Stage, save } from './stage.ts';
 import { type Contender, inTurn, median, ratioOf, secondsOf, type Timing } from './turns.ts';
@@ -128,25 +128,8 @@ async function compareWays(set: KeySet, aof: 'no' | 'yes', folder: string, round
   }
 }
 
-async function ours(set: KeySet, target: RedisServer, folder: string): Promise<void> {
-  const namesFile = join(folder, 'names.jsonl');
-  await rm(namesFile, { force: true });
-  await rm(`${namesFile}.cursor`, { force: true });
-  await putKeys(
-    {
-      dumpPath: set.dump,
-      target: { url: `redis://127.0.0.1:${target.port}` },
-      selection: {},
-      ttl: 'keep',
-      shiftMs: 0,
-      onConflict: 'keep-live',
-      functions: 'none',
-      namesFile,
-      by: 'slices',
-      limits: {},
-    },
-    { signal: new AbortController().signal, onProgress: () => {}, onCursor: () => {} },
-  );
+function ours(set: KeySet, target: RedisServer, folder: string): Promise<void> {
+  return putWholeDump(set.dump, `redis://127.0.0.1:${target.port}`, join(folder, 'names.jsonl'));
 }
 
 async function pipe(set: KeySet, target: RedisServer): Promise<void> {
