@@ -5,65 +5,85 @@ export interface DestructiveCommand {
   /** Of its MULTI, where it is in one. */
   readonly start: number;
   readonly end: number;
+  /** When the byte at `start` was seen first, Unix ms. */
+  readonly timeMs: number;
   readonly command: string;
   readonly database: number;
   /** Keys that it names, of DEL and UNLINK. */
   readonly keys?: number;
 }
 
-export interface MassLimits {
+export interface FinderOptions {
   readonly massKeys: number;
   readonly massShare: number;
   readonly massMs: number;
+  /** Unix ms. */
+  readonly now: () => number;
+  /** When the byte at an offset of the file was seen first. */
+  readonly seenAt: (offset: number) => number;
+  /** Of each as soon as it is known to be one, once. */
+  readonly told: (found: DestructiveCommand) => void;
 }
 
 const flushes = ['flushall', 'flushdb', 'swapdb'] as const;
 const removals = ['del', 'unlink'] as const;
 
+/** Removals of keys that belong together. */
+type Mass = DestructiveCommand & { end: number; keys: number; readonly sinceMs: number; told: boolean };
+
 /** Finds in passing what destroys: allocates nothing for any other command. */
 export class DestructiveFinder {
   readonly #found: DestructiveCommand[] = [];
-  readonly #limits: MassLimits;
-  readonly #now: () => number;
+  readonly #options: FinderOptions;
   /** Keys of the data set before the removals, by the last answer of the server. */
   #keysBefore = 0;
-  #mass: { start: number; end: number; command: string; database: number; keys: number; sinceMs: number } | undefined;
+  #mass: Mass | undefined;
 
-  constructor(limits: MassLimits, now: () => number) {
-    this.#limits = limits;
-    this.#now = now;
+  constructor(options: FinderOptions) {
+    this.#options = options;
   }
 
   /** @param expired keys that expired since the last time: they stand in the file as DEL or UNLINK */
   dataSet(keys: number, expired: number): void {
-    if (this.#mass) this.#mass.keys = Math.max(0, this.#mass.keys - expired);
-    else this.#keysBefore = keys;
+    const mass = this.#mass;
+    if (!mass) {
+      this.#keysBefore = keys;
+      return;
+    }
+    mass.keys = Math.max(0, mass.keys - expired);
+    // Not while it is counted: then it would have keys that expired.
+    if (this.#isMass(mass)) this.#tell(mass);
   }
 
   command(command: AofCommand): void {
     const length = command.held === 0 ? 0 : command.argumentEnd[0]! - command.argumentStart[0]!;
     if (length !== 8 && length !== 7 && length !== 6 && length !== 3) return;
     const start = command.transactionAt < 0 ? command.start : command.transactionAt;
-    const place = { start, end: command.end, database: command.db };
+    const { end, db: database } = command;
     for (const name of flushes) {
       if (!command.is(name)) continue;
-      this.#found.push({ ...place, command: name.toUpperCase() });
+      const found = { start, end, timeMs: this.#options.seenAt(start), database, command: name.toUpperCase() };
+      this.#found.push(found);
+      this.#options.told(found);
       return;
     }
     for (const name of removals) {
       if (!command.is(name)) continue;
-      const now = this.#now();
-      if (this.#mass && now - this.#mass.sinceMs > this.#limits.massMs) this.#endMass();
-      this.#mass ??= { ...place, command: name.toUpperCase(), keys: 0, sinceMs: now };
+      const now = this.#options.now();
+      if (this.#mass && now - this.#mass.sinceMs > this.#options.massMs) this.#endMass();
+      this.#mass ??= {
+        ...{ start, end, timeMs: this.#options.seenAt(start), database, command: name.toUpperCase() },
+        ...{ keys: 0, sinceMs: now, told: false },
+      };
       this.#mass.keys += command.argc - 1;
-      this.#mass.end = command.end;
+      this.#mass.end = end;
       return;
     }
   }
 
   /** What was found and is wholly before `end`; a mass removal that goes on is told when its time is over. */
   takeBefore(end: number): DestructiveCommand[] {
-    if (this.#mass && this.#now() - this.#mass.sinceMs > this.#limits.massMs) this.#endMass();
+    if (this.#mass && this.#options.now() - this.#mass.sinceMs > this.#options.massMs) this.#endMass();
     const count = this.#found.filter((each) => each.end <= end).length;
     return this.#found.splice(0, count);
   }
@@ -77,9 +97,20 @@ export class DestructiveFinder {
   #endMass(): void {
     const mass = this.#mass;
     this.#mass = undefined;
-    if (!mass || mass.keys < this.#limits.massKeys || mass.keys < this.#limits.massShare * this.#keysBefore) return;
-    const { sinceMs: _, ...found } = mass;
-    this.#found.push(found);
+    if (!mass || !this.#isMass(mass)) return;
+    this.#tell(mass);
+    this.#found.push(withoutState(mass));
     this.#found.sort((a, b) => a.end - b.end);
   }
+
+  #isMass({ keys }: { keys: number }): boolean {
+    return keys >= this.#options.massKeys && keys >= this.#options.massShare * this.#keysBefore;
+  }
+
+  #tell(mass: Mass): void {
+    if (!mass.told) this.#options.told(withoutState(mass));
+    mass.told = true;
+  }
 }
+
+const withoutState = ({ sinceMs: _, told: __, ...found }: Mass): DestructiveCommand => found;

@@ -79,7 +79,27 @@ export interface FollowFigures {
   readonly note?: string;
 }
 
+/** A command that takes away much, as its event has it. */
+export interface FoundDestructive {
+  readonly timeline: number;
+  /** Of the command, or of the MULTI that it is in. */
+  readonly position: number;
+  /** When its bytes were seen first: Unix ms, by the clock of Redis' machine. */
+  readonly timeMs: number;
+  readonly until: { readonly position: number; readonly timeMs: number };
+  /** `FLUSHALL`, `FLUSHDB`, `SWAPDB`; `DEL` or `UNLINK` of very many keys. */
+  readonly command: string;
+  readonly database: number;
+  /** Keys that it named, of DEL and UNLINK: so far. */
+  readonly keys?: number;
+}
+
 export interface FollowIO extends StepIO {
   /** After each look at most, when something changed. */
   readonly onFigures?: (figures: FollowFigures) => void;
+  /**
+   * When a destructive command was read from the file, which is before it is in the archive: at least once each, more often
+   * where a file is read again. A mass removal that goes on is told when it is seen to be one. Must not throw.
+   */
+  readonly onDestructive?: (found: FoundDestructive) => void;
 }

@@ -70,7 +70,7 @@ export class Follower {
   #storing: HeldFile | undefined;
   readonly #logs = new Map<string, MarkLog>();
   readonly #exhausted = new Set<string>();
-  #finder: DestructiveFinder;
+  #finder: DestructiveFinder | undefined;
   #clockSteps: { fromMs: number; toMs: number; id: string; upTo: number }[] = [];
   #lookEnded = Promise.withResolvers<void>();
   #dropped = false;
@@ -91,7 +91,6 @@ export class Follower {
     this.#options = options;
     this.#tailOnly = tailOnly;
     this.#server = new ServerWatch(context.target);
-    this.#finder = new DestructiveFinder(options, options.now);
   }
 
   get figures(): FollowFigures {
@@ -230,7 +229,7 @@ export class Follower {
     while (!signal.aborted) {
       const signs = await this.#server.ask();
       if (signs) {
-        if (this.#signs) this.#finder.dataSet(signs.keys, Math.max(0, signs.expiredKeys - this.#signs.expiredKeys));
+        if (this.#signs) this.#finder?.dataSet(signs.keys, Math.max(0, signs.expiredKeys - this.#signs.expiredKeys));
         this.#signs = signs;
       }
       await this.#knowAgain();
@@ -372,7 +371,7 @@ export class Follower {
   async #open({ file, offset, db }: Place, position: number, previous: string | null): Promise<void> {
     this.#previous = previous;
     this.#position = position;
-    const finder = new DestructiveFinder(this.#options, this.#options.now);
+    const finder = this.#finderOf(position - offset, (at) => this.#logOf(file).seenAt(at));
     this.#finder = finder;
     const stretch: Stretch = {
       file,
@@ -493,7 +492,7 @@ export class Follower {
   /** All of a file is shipped, and the server appends to another one. */
   async #leave(stretch: Stretch, next: HeldFile | undefined): Promise<void> {
     const { file, fileStart, from, marks } = stretch;
-    await this.#recordDestructive(stretch, [], this.#finder.takeAll());
+    await this.#recordDestructive(stretch, this.#finder?.takeAll() ?? []);
     if (!next || from.offset < marks.upTo) {
       this.#exhausted.add(file.id);
       throw new LookAgain();
@@ -582,7 +581,7 @@ export class Follower {
     const before = this.#before;
     this.#before = undefined;
     if (before) await this.#letGo();
-    await this.#recordDestructive(stretch, header.marks, this.#finder.takeBefore(end.offset));
+    await this.#recordDestructive(stretch, this.#finder?.takeBefore(end.offset) ?? []);
   }
 
   /** One that was killed between a segment and what it says of it did not say it. */
@@ -590,28 +589,38 @@ export class Follower {
     const stretch = this.#stretch!;
     if (!last) return;
     const { file, start, end, db, marks } = last.header;
-    const finder = new DestructiveFinder(this.#options, this.#options.now);
+    const finder = this.#finderOf(
+      stretch.fileStart,
+      (at) => marks.find(([, upTo]) => upTo > stretch.fileStart + at)?.[0],
+    );
     const visitor = { command: (command: AofCommand) => finder.command(command) };
     const { transactionBytes } = this.#options;
     const tail = new FileTail(stretch.file.handle, { offset: file.offset, db }, { transactionBytes, visitor });
     while (await tail.readOn(file.offset + end - start));
-    await this.#recordDestructive(stretch, marks, finder.takeAll());
+    await this.#recordDestructive(stretch, finder.takeAll());
   }
 
-  async #recordDestructive(
-    { fileStart }: Stretch,
-    marks: readonly (readonly [number, number])[],
-    commands: readonly DestructiveCommand[],
-  ): Promise<void> {
-    for (const found of commands) {
-      const position = fileStart + found.start;
-      const timeMs = marks.find(([, upTo]) => upTo > position)?.[0] ?? this.#lastMs;
+  /** @param seenAt when the byte at an offset of the file was seen */
+  #finderOf(fileStart: number, seenAt: (offset: number) => number | undefined): DestructiveFinder {
+    const { timeline } = this.#timeline;
+    return new DestructiveFinder({
+      ...this.#options,
+      seenAt: (offset) => seenAt(offset) ?? this.#lastMs,
+      told: ({ start, end, timeMs, ...found }) => {
+        const until = { position: fileStart + end, timeMs };
+        this.#io.onDestructive?.({ timeline, position: fileStart + start, timeMs, until, ...found });
+      },
+    });
+  }
+
+  async #recordDestructive({ fileStart }: Stretch, commands: readonly DestructiveCommand[]): Promise<void> {
+    for (const { start, end, timeMs, command, database, keys } of commands) {
       await this.#stored(() =>
         storeEvent(this.#context.repository, {
           ...this.#common(),
-          ...{ kind: 'destructive', position, timeMs, command: found.command, database: found.database },
-          until: { position: fileStart + found.end, timeMs },
-          ...(found.keys === undefined ? {} : { keys: found.keys }),
+          ...{ kind: 'destructive', position: fileStart + start, timeMs, command, database },
+          until: { position: fileStart + end, timeMs },
+          ...(keys === undefined ? {} : { keys }),
         }),
       );
     }

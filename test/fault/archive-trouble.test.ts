@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { FoundDestructive } from '../../archive/follow/follow-options.ts';
 import { shipTail } from '../../archive/follow/ship-tail.ts';
 import { baseKey, segmentKey } from '../../archive/layout.ts';
 import type { InstanceContext } from '../../backup/instance-context.ts';
@@ -228,6 +229,32 @@ test('what destroys is an event at its own position, or that of the MULTI that i
   expect(bytes.subarray(events[2]!.position, events[2]!.position + 15).toString()).toBe('*1\r\n$5\r\nMULTI\r\n');
   const flush = bytes.subarray(events[3]!.position, events[3]!.until!.position).toString();
   expect(flush.toLowerCase()).toBe('*1\r\n$8\r\nflushall\r\n');
+});
+
+test('what destroys is told when it was read, while the store takes nothing, as the event later has it', async () => {
+  const told: FoundDestructive[] = [];
+  const hooks = { onDestructive: (found: FoundDestructive) => void told.push(found) };
+  following = follow({ ...context, repository: troubled(context.repository) }, { massKeys: 50, massMs: 200 }, hooks);
+  for (let i = 0; i < 100; i++) await redis.set(`mass:${i}`, '1');
+  await shipped('mass:99');
+  store.fails = 'STORE_UNAVAILABLE';
+  await redis.flushdb();
+  await redis.flushall();
+  await until('both are told', async () => told.length >= 2);
+  expect((await archive()).events).toEqual([]);
+  delete store.fails;
+  for (let i = 0; i < 100; i++) await redis.set(`mass:${i}`, '1');
+  await redis.del(...Array.from({ length: 100 }, (_, i) => `mass:${i}`));
+  const events = await until('three events', async () => {
+    await redis.set('again', '1');
+    const found = (await archive()).events.filter(({ kind }) => kind === 'destructive');
+    return found.length >= 3 ? found : undefined;
+  });
+  for (const { command, position, timeMs, until: to, database, keys } of events) {
+    const [first] = told.filter((each) => each.position === position);
+    expect(first).toMatchObject({ timeline: 1, command, timeMs, until: to, database, ...(keys ? { keys } : {}) });
+  }
+  expect(events.map(({ command }) => command)).toEqual(['FLUSHDB', 'FLUSHALL', 'DEL']);
 });
 
 test('after a crash the tail that is on the disk is shipped without a server, and once only', async () => {

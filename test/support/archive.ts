@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import type { Redis } from 'ioredis';
 import { followAof } from '../../archive/follow/follow-aof.ts';
-import type { FollowFigures, FollowOptions } from '../../archive/follow/follow-options.ts';
+import type { FollowFigures, FollowIO, FollowOptions } from '../../archive/follow/follow-options.ts';
 import {
   basesDirectory,
   eventsDirectory,
@@ -61,10 +61,15 @@ export interface Following {
 }
 
 /** Follows in this process until it is stopped. */
-export function follow(context: InstanceContext, options: Partial<FollowOptions> = {}): Following {
+export function follow(
+  context: InstanceContext,
+  options: Partial<FollowOptions> = {},
+  hooks: Pick<FollowIO, 'onDestructive'> = {},
+): Following {
   const told = new AbortController();
   let figures: FollowFigures | undefined;
   const io = {
+    ...hooks,
     signal: told.signal,
     onProgress: () => undefined,
     onFigures: (next: FollowFigures) => {
