@@ -17,6 +17,8 @@ export interface FinderOptions {
   readonly massKeys: number;
   readonly massShare: number;
   readonly massMs: number;
+  /** Of the data set, as far as it is known. */
+  readonly keys: number;
   /** Unix ms. */
   readonly now: () => number;
   /** When the byte at an offset of the file was seen first. */
@@ -36,11 +38,12 @@ export class DestructiveFinder {
   readonly #found: DestructiveCommand[] = [];
   readonly #options: FinderOptions;
   /** Keys of the data set before the removals, by the last answer of the server. */
-  #keysBefore = 0;
+  #keysBefore: number;
   #mass: Mass | undefined;
 
   constructor(options: FinderOptions) {
     this.#options = options;
+    this.#keysBefore = options.keys;
   }
 
   /** @param expired keys that expired since the last time: they stand in the file as DEL or UNLINK */

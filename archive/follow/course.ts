@@ -1,0 +1,43 @@
+import type { InstanceContext } from '../../backup/instance-context.ts';
+import type { TimelineRecord } from '../records.ts';
+import type { AofPlace } from './aof-place.ts';
+import type { FollowIO, FollowOptions } from './follow-options.ts';
+import type { HeldFile } from './held-files.ts';
+import type { ServerSigns } from './server-watch.ts';
+import type { Stretch } from './stretch.ts';
+
+/** What the parts of a follower have in common: for whom they work, and where it is. */
+export interface Course {
+  readonly context: InstanceContext;
+  readonly io: FollowIO;
+  readonly options: FollowOptions;
+  /** Ship what is on the disk and end; the server need not answer. */
+  readonly tailOnly: boolean;
+  place: AofPlace;
+  /** The last answer of the server. */
+  signs?: ServerSigns | undefined;
+  /** Run id of the server whose file was last compared with what is archived. */
+  comparedWith?: string | undefined;
+  timeline?: TimelineRecord;
+  /** What is shipped now; none while it is found out where to go on. */
+  stretch?: Stretch | undefined;
+  /** The file before the one at hand, as long as nothing of that is shipped. */
+  before?: HeldFile | undefined;
+  /** All before it is in the repository. */
+  position: number;
+  /** Digest of the last segment. */
+  previous: string | null;
+  /** When the last shipped byte was seen. */
+  lastMs: number;
+}
+
+export interface Begun {
+  readonly instance: string;
+  readonly identity: string;
+  readonly timeline: number;
+}
+
+/** What every record of the timeline at hand has. */
+export function recordOf({ context, place, timeline }: Course): Begun {
+  return { instance: context.policy.instance, identity: place.identity, timeline: timeline!.timeline };
+}

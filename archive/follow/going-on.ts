@@ -1,0 +1,179 @@
+import type { TimelineRecord } from '../records.ts';
+import { rememberPlace } from './aof-place.ts';
+import type { BaseShipping } from './base-shipping.ts';
+import type { Course } from './course.ts';
+import type { EventRecords } from './event-records.ts';
+import type { HeldFile, HeldFiles } from './held-files.ts';
+import { LookAgain } from './look-again.ts';
+import type { Looks } from './looks.ts';
+import type { PatientStore } from './patient-store.ts';
+import type { ServerSigns, ServerWatch } from './server-watch.ts';
+import { storeTimeline, takenOver } from './store-records.ts';
+import { Stretch } from './stretch.ts';
+import type { Telling } from './telling.ts';
+import { readTip, type Tip } from './tip.ts';
+import { type Continuation, type Place, whereToGoOn } from './where-to-go-on.ts';
+
+/** New timelines leave so much room that an agent which does not know of them yet gives no position twice. */
+const timelineStride = 2 ** 30;
+
+export interface GoingOnParts {
+  readonly server: ServerWatch;
+  readonly held: HeldFiles;
+  readonly looks: Looks;
+  readonly store: PatientStore;
+  readonly bases: BaseShipping;
+  readonly events: EventRecords;
+  readonly telling: Telling;
+}
+
+/** Finds where the archive goes on, begins there, and says in the store what that means. */
+export class GoingOn {
+  readonly #course: Course;
+  readonly #parts: GoingOnParts;
+
+  constructor(course: Course, parts: GoingOnParts) {
+    this.#course = course;
+    this.#parts = parts;
+  }
+
+  /**
+   * @returns false where that cannot be told yet
+   * @throws LookAgain, ARCHIVE_TAKEN_OVER, those of `whereToGoOn`
+   */
+  async begin(): Promise<boolean> {
+    const course = this.#course;
+    const { store, looks, held, server, bases } = this.#parts;
+    const { repository, policy } = course.context;
+    const tip = await store.until(() => readTip(repository, policy.instance, course.place.identity));
+    if (tip && course.timeline && tip.timeline.timeline > course.timeline.timeline) {
+      throw takenOver(`it has begun the timeline ${tip.timeline.timeline} for the server ${tip.timeline.server.runId}`);
+    }
+    const { files } = looks;
+    const signs = await server.ask();
+    if (signs) course.signs = signs;
+    course.comparedWith = signs?.runId;
+    if (!tip) {
+      if (!files?.base || !signs) return this.#notYet();
+      await this.#beginTimeline({ number: 1, start: 0, why: 'first', signs });
+      return this.#fromBase(0, null);
+    }
+    course.timeline = tip.timeline;
+    bases.ofTimeline(tip.bases);
+    course.lastMs = tip.last?.header.lastMs ?? tip.timeline.startedMs;
+    const continuation = await store.until(() =>
+      whereToGoOn({
+        ...{ repository, instance: policy.instance, tip, files, held: held.all(), exhausted: looks.exhausted, signs },
+        ...{ place: course.place, transactionBytes: course.options.transactionBytes },
+      }),
+    );
+    return this.#from(tip, continuation, signs);
+  }
+
+  /** Begins a file, at its first byte or within it. */
+  async open({ file, offset, db }: Place, position: number, previous: string | null): Promise<void> {
+    const course = this.#course;
+    const { looks, bases, telling } = this.#parts;
+    course.previous = previous;
+    course.position = position;
+    const start = {
+      ...{ file, offset, db, position, timeline: course.timeline!.timeline, marks: looks.logOf(file) },
+      ...{ lastMs: course.lastMs, keys: course.signs?.keys ?? 0 },
+    };
+    const stretch = new Stretch(start, course.options, course.io.onDestructive);
+    bases.begins(file, stretch.fileStart);
+    course.stretch = stretch;
+    looks.exhausted.delete(file.id);
+    await this.#remember(file);
+    telling.say('following');
+  }
+
+  async #from(tip: Tip, go: Continuation, signs: ServerSigns | undefined): Promise<boolean> {
+    const { looks, bases, events } = this.#parts;
+    if (go.how === 'ask-server') return this.#notYet();
+    if (go.how === 'same-file') {
+      await this.open(go.at, tip.position, go.previous);
+      bases.beginsOfManifest();
+      await events.tellAgain(tip);
+      return true;
+    }
+    if (go.how === 'from-base') {
+      if (!looks.files?.base) return this.#notYet();
+      if (go.gap) await events.gap(tip.position, go.position, go.gap.note);
+      return this.#fromBase(go.position, go.previous);
+    }
+    const start = (Math.floor(tip.position / timelineStride) + 1) * timelineStride;
+    const parent = { timeline: tip.timeline.timeline, position: go.fork?.position ?? tip.position };
+    const { file, offset, db } = go.fork?.at ?? {};
+    const timeline = await this.#beginTimeline({
+      ...{ number: tip.timeline.timeline + 1, start, parent, why: go.why, note: go.note, signs: signs! },
+      ...(file ? { file: { name: file.name, offset: offset!, db: db! } } : {}),
+    });
+    this.#course.lastMs = timeline.startedMs;
+    if (!go.fork) return this.#fromBase(start, null);
+    await this.open(go.fork.at, start, null);
+    return true;
+  }
+
+  async #notYet(): Promise<false> {
+    const { tailOnly, signs, options } = this.#course;
+    const { telling, looks } = this.#parts;
+    if (tailOnly) return false;
+    const why = signs?.aofOn === false ? 'appendonly is off' : (looks.problem ?? 'Redis does not answer');
+    telling.say(signs?.aofOn === false ? 'off' : 'waiting', why);
+    await looks.next(options.askMs);
+    return false;
+  }
+
+  async #beginTimeline(begin: {
+    number: number;
+    start: number;
+    why: TimelineRecord['why'];
+    signs: ServerSigns;
+    note?: string;
+    parent?: TimelineRecord['parent'];
+    file?: TimelineRecord['file'];
+  }): Promise<TimelineRecord> {
+    const course = this.#course;
+    const { number, start, why, note, parent, file } = begin;
+    const { name, version, runId, replicationId } = begin.signs;
+    const record: TimelineRecord = {
+      ...{ formatVersion: 1, instance: course.context.policy.instance, identity: course.place.identity },
+      ...{ timeline: number, start, startedMs: course.options.now(), why },
+      ...{ server: { name, version, runId, replicationId } },
+      ...(note === undefined ? {} : { note }),
+      ...(parent ? { parent } : {}),
+      ...(file ? { file } : {}),
+    };
+    const begun = await this.#parts.store.until(() => storeTimeline(course.context.repository, record));
+    // Another one was first, or this very agent before it was killed: what stands there is looked at anew.
+    if (!begun) throw new LookAgain();
+    course.timeline = record;
+    this.#parts.bases.ofTimeline(new Set());
+    return record;
+  }
+
+  /** Nothing behind a base is worth anything without it: it goes first. */
+  async #fromBase(position: number, previous: string | null): Promise<boolean> {
+    const { looks, bases, events } = this.#parts;
+    const { base, incrs } = looks.files!;
+    const [first] = incrs;
+    if (!base || !first) return this.#notYet();
+    bases.forgetBegins();
+    await this.open({ file: first, offset: 0, db: 0 }, position, previous);
+    if (await bases.store(base, position)) return true;
+    await events.gap(position, position + 1, 'a base that was not finished stands here');
+    return this.#fromBase(position + 1, null);
+  }
+
+  /** What is known of the server when a file is begun: that nobody has switched it off and on since is seen by it later. */
+  async #remember({ name, seq }: HeldFile): Promise<void> {
+    const course = this.#course;
+    const { signs, context } = course;
+    const known = course.place.lastFile === name && course.place.runId === signs?.runId;
+    if (!signs?.aofOn || known) return;
+    const { runId, replicationId, configSets } = signs;
+    course.place = { ...course.place, runId, replicationId, configSets, lastFile: name, lastSeq: seq };
+    await rememberPlace(context.home, context.policy.instance, course.place);
+  }
+}
