@@ -1,8 +1,13 @@
 import type { Redis } from 'ioredis';
 import type { Random } from '../../scripts/bench/random.ts';
-
-type Word = string | number | Buffer;
-export type SentCommand = readonly Word[];
+import {
+  momentCommands,
+  momentDatabases,
+  randomKey,
+  randomValue,
+  relativeExpiries,
+  type SentCommand,
+} from './moment-commands.ts';
 
 /** One operation of the writer: where, what, and whether it reaches the file as one command or transaction. */
 export interface WrittenOperation {
@@ -13,18 +18,25 @@ export interface WrittenOperation {
 
 /** Marks the end of an operation in the file; its number is the operation's. */
 export const marker = '\0sequence';
-const databases = [0, 1, 9];
-/** Years away: nothing expires while a test runs. */
-const far = 400_000_000;
 
 /** Sends write commands by chance and records what another server has to be told. The same seed sends the same. */
 export class MomentWriter {
   readonly operations: WrittenOperation[] = [];
+  /** Commands that a server took, as its own table names them. */
+  readonly taken = new Set<string>();
   readonly #random: Random;
+  readonly #commands: readonly (() => SentCommand)[];
+  readonly #relative: readonly (() => SentCommand)[];
+  /** Where MIGRATE sends keys to. */
+  readonly #elsewhere: number | undefined;
   #db = -1;
 
-  constructor(random: Random) {
+  /** @param elsewhere port of a server on this machine that takes keys away */
+  constructor(random: Random, elsewhere?: number) {
     this.#random = random;
+    this.#commands = momentCommands(random);
+    this.#relative = relativeExpiries(random);
+    this.#elsewhere = elsewhere;
   }
 
   /** Another server, or another connection, follows. */
@@ -34,8 +46,7 @@ export class MomentWriter {
 
   /** One operation with its marker. @param other a second connection to the same server, for one that blocks */
   async step(redis: Redis, other: Redis): Promise<void> {
-    const random = this.#random;
-    const db = random.pick(databases);
+    const db = this.#random.pick(momentDatabases);
     if (db !== this.#db) await redis.select(db);
     this.#db = db;
     const commands = await this.#send(redis, other, db);
@@ -43,143 +54,153 @@ export class MomentWriter {
     this.operations.push({ db, commands });
   }
 
-  async #send(redis: Redis, other: Redis, db: number): Promise<SentCommand[]> {
+  async #send(redis: Redis, other: Redis, db: number): Promise<readonly SentCommand[]> {
     const random = this.#random;
     const kind = random.below(100);
     if (kind < 8) return this.#transaction(redis);
-    if (kind < 12) return this.#blocked(redis, other, db);
-    if (kind < 13) {
-      const command = random.pick([['FLUSHDB'], ['FLUSHALL'], ['SWAPDB', 1, 9], ['FLUSHALL', 'ASYNC']] as const);
-      return [await sendOne(redis, command)];
+    if (kind < 13) return this.#blocked(redis, other, db);
+    if (kind < 14) {
+      return this.#one(redis, random.pick([['FLUSHDB'], ['FLUSHALL'], ['SWAPDB', 1, 9], ['FLUSHALL', 'ASYNC']]));
     }
-    if (kind < 16) {
-      const code = `#!lua name=lib${random.below(3)}\nredis.register_function('f${random.below(1e6)}', function() return 1 end)`;
-      return [await sendOne(redis, ['FUNCTION', 'LOAD', 'REPLACE', code])];
+    if (kind < 19) return this.#functions(redis);
+    if (kind < 23) {
+      // One that ends with an error has done what stands before it.
+      const script = `redis.call('SET', KEYS[1], ARGV[1]) redis.call('RPUSH', KEYS[2], ARGV[1]) ${random.chance(0.2) ? "error('x')" : ''} return redis.call('INCR', KEYS[3])`;
+      const keys = ['s', 'l', 'n'].map((each) => randomKey(random, each));
+      return this.#one(redis, ['EVAL', script, 3, ...keys, randomValue(random)]);
     }
-    if (kind < 20) {
-      const script =
-        "redis.call('SET', KEYS[1], ARGV[1]) redis.call('RPUSH', KEYS[2], ARGV[1]) return redis.call('INCR', KEYS[3])";
-      return [await sendOne(redis, ['EVAL', script, 3, this.#key('s'), this.#key('l'), this.#key('n'), this.#value()])];
-    }
-    return [await this.#one(redis)];
+    if (kind < 27) return this.#withTime(redis);
+    if (kind < 33) return this.#chosenByServer(redis);
+    if (kind < 35) return this.#expired(redis);
+    return this.#one(redis, random.pick(this.#commands)());
   }
 
-  async #transaction(redis: Redis): Promise<SentCommand[]> {
-    const commands = Array.from({ length: this.#random.between(1, 4) }, () => this.#command());
+  async #one(redis: Redis, command: SentCommand): Promise<readonly SentCommand[]> {
+    await this.#reply(redis, command);
+    return [command];
+  }
+
+  /** The answer, or undefined for a refusal: those are the same everywhere. */
+  async #reply(redis: Redis, command: SentCommand): Promise<unknown> {
+    const answer = await ask(redis, command);
+    if (answer instanceof Error) return undefined;
+    this.taken.add(nameOf(command));
+    return answer;
+  }
+
+  async #transaction(redis: Redis): Promise<readonly SentCommand[]> {
+    const commands = Array.from({ length: this.#random.between(1, 4) }, () => this.#random.pick(this.#commands)());
     const transaction = redis.multi();
     for (const [verb, ...args] of commands) transaction.call(String(verb), ...args);
-    await transaction.exec();
+    // One that the server does not know ends the whole of it.
+    const done = await transaction.exec().catch(unlessGone);
+    if (!done) return [];
+    for (const [i, [error]] of done.entries()) if (!error) this.taken.add(nameOf(commands[i] as SentCommand));
     return commands;
   }
 
-  /** Somebody waits for what is pushed. */
-  async #blocked(redis: Redis, other: Redis, db: number): Promise<SentCommand[]> {
+  async #functions(redis: Redis): Promise<readonly SentCommand[]> {
+    const random = this.#random;
+    const name = `lib${random.below(3)}`;
+    const code = `#!lua name=${name}\nredis.register_function('${name}', function(keys) return redis.call('INCRBY', keys[1], ${random.below(1e6)}) end)`;
+    const kind = random.below(8);
+    if (kind < 3) return this.#one(redis, ['FUNCTION', 'LOAD', 'REPLACE', code]);
+    if (kind < 5) return this.#one(redis, ['FCALL', name, 1, randomKey(random, 'n')]);
+    if (kind === 5) return this.#one(redis, ['FUNCTION', 'DELETE', name]);
+    if (kind === 6) return this.#one(redis, ['FUNCTION', 'FLUSH']);
+    const payload = (await redis.callBuffer('FUNCTION', 'DUMP')) as Buffer;
+    return this.#one(redis, ['FUNCTION', 'RESTORE', payload, 'REPLACE']);
+  }
+
+  /** Another server is told of the time that came of it. */
+  async #withTime(redis: Redis): Promise<readonly SentCommand[]> {
+    const command = this.#random.pick(this.#relative)();
+    await this.#reply(redis, command);
+    const key = command[1] as string;
+    const time = Number(await redis.call('PEXPIRETIME', key));
+    return time > 0 ? [command, ['PEXPIREAT', key, time]] : [command];
+  }
+
+  /** Something waits, and takes what comes. */
+  async #blocked(redis: Redis, other: Redis, db: number): Promise<readonly SentCommand[]> {
     const key = `waited:${this.operations.length}`;
+    const to = randomKey(this.#random, 'l');
+    const value = randomValue(this.#random);
+    const list: SentCommand = ['RPUSH', key, value, 'second'];
+    const sorted: SentCommand = ['ZADD', key, 1, 'first', 2, 'second'];
+    const [blocked, push, pop] = this.#random.pick<readonly [SentCommand, SentCommand, SentCommand]>([
+      [['BLPOP', key, 0], list, ['LPOP', key]],
+      [['BRPOP', key, 0], list, ['RPOP', key]],
+      [['BLMPOP', 0, 1, key, 'LEFT', 'COUNT', 2], list, ['LMPOP', 1, key, 'LEFT', 'COUNT', 2]],
+      [['BLMOVE', key, to, 'LEFT', 'RIGHT', 0], list, ['LMOVE', key, to, 'LEFT', 'RIGHT']],
+      [['BRPOPLPUSH', key, to, 0], list, ['RPOPLPUSH', key, to]],
+      [['BZPOPMIN', key, 0], sorted, ['ZPOPMIN', key]],
+      [['BZPOPMAX', key, 0], sorted, ['ZPOPMAX', key]],
+      [['BZMPOP', 0, 1, key, 'MIN'], sorted, ['ZMPOP', 1, key, 'MIN']],
+    ]);
     await other.select(db);
-    const popped = other.blpop(key, 0);
-    for (;;) {
-      const clients = String(await redis.client('LIST'));
-      if (/cmd=blpop/.test(clients)) break;
-    }
-    const value = this.#value();
-    await redis.rpush(key, value, 'second');
-    await popped;
-    return [
-      ['RPUSH', key, value, 'second'],
-      ['LPOP', key],
-    ];
+    const popped = ask(other, blocked);
+    const verb = String(blocked[0]).toLowerCase();
+    while (!String(await redis.client('LIST')).includes(`cmd=${verb}`));
+    await this.#reply(redis, push);
+    // Where it would go to is no list: it still waits, or was refused.
+    if (!((await popped) instanceof Error)) this.taken.add(verb);
+    return [push, pop];
   }
 
   /** What the server chooses itself is asked of it. */
-  async #one(redis: Redis): Promise<SentCommand> {
+  async #chosenByServer(redis: Redis): Promise<readonly SentCommand[]> {
     const random = this.#random;
-    const kind = random.below(20);
+    const kind = random.below(5);
     if (kind === 0) {
-      const key = this.#key('set');
-      const popped = (await redis.callBuffer('SPOP', key, random.between(1, 3))) as Buffer[];
-      return popped.length === 0 ? ['PING'] : ['SREM', key, ...popped];
+      const key = randomKey(random, 'set');
+      const popped = (await this.#reply(redis, ['SPOP', key, random.between(1, 3)])) as Buffer[] | undefined;
+      return popped?.length ? [['SREM', key, ...popped]] : [];
     }
     if (kind === 1) {
-      const key = this.#key('x');
-      const value = this.#value();
-      const id = String(await redis.call('XADD', key, '*', 'field', value));
-      return ['XADD', key, id, 'field', value];
+      const key = randomKey(random, 'x');
+      const value = randomValue(random);
+      const id = await this.#reply(redis, ['XADD', key, '*', 'field', value]);
+      return id === undefined ? [] : [['XADD', key, String(id), 'field', value]];
     }
-    return sendOne(redis, this.#command());
+    if (kind < 4) {
+      const payload = await ask(redis, ['DUMP', randomKey(random, random.pick(['z', 'h', 'l', 'x']))]);
+      if (!Buffer.isBuffer(payload)) return [];
+      const key = randomKey(random, 's');
+      return this.#one(redis, [random.pick(['RESTORE', 'RESTORE-ASKING']), key, 0, payload, 'REPLACE']);
+    }
+    if (this.#elsewhere === undefined) return [];
+    const key = randomKey(random, 's');
+    const moved = await this.#reply(redis, ['MIGRATE', '127.0.0.1', this.#elsewhere, key, 0, 60_000, 'REPLACE']);
+    return String(moved) === 'OK' ? [['DEL', key]] : [];
   }
 
-  #command(): SentCommand {
-    const random = this.#random;
-    const key = (kind: string) => this.#key(kind);
-    const value = () => this.#value();
-    const number = () => random.between(-1_000, 1_000);
-    const all: (() => SentCommand)[] = [
-      () => ['SET', key('s'), value()],
-      () => ['SET', key('s'), value(), 'EX', far],
-      () => ['SETEX', key('s'), far, value()],
-      () => ['SETNX', key('s'), value()],
-      () => ['GETSET', key('s'), value()],
-      () => ['GETDEL', key('s')],
-      () => ['GETEX', key('s'), 'EX', far],
-      () => ['MSET', key('s'), value(), key('s'), value()],
-      () => ['APPEND', key('s'), value()],
-      () => ['SETRANGE', key('s'), random.below(50), value()],
-      () => ['SETBIT', key('s'), random.below(2_000), random.below(2)],
-      () => ['BITOP', 'XOR', key('s'), key('s'), key('s')],
-      () => ['INCRBY', key('n'), number()],
-      () => ['DECR', key('n')],
-      () => ['INCRBYFLOAT', key('f'), '0.5'],
-      () => ['RPUSH', key('l'), value(), value()],
-      () => ['LPUSH', key('l'), value()],
-      () => ['LPOP', key('l')],
-      () => ['LTRIM', key('l'), 0, 30],
-      () => ['LREM', key('l'), 1, value()],
-      () => ['RPOPLPUSH', key('l'), key('l')],
-      () => ['LMOVE', key('l'), key('l'), 'LEFT', 'RIGHT'],
-      () => ['SADD', key('set'), value(), number()],
-      () => ['SREM', key('set'), number()],
-      () => ['SMOVE', key('set'), key('set'), number()],
-      () => ['SUNIONSTORE', key('set'), key('set'), key('set')],
-      () => ['ZADD', key('z'), number(), value()],
-      () => ['ZINCRBY', key('z'), '1.5', value()],
-      () => ['ZPOPMIN', key('z')],
-      () => ['ZUNIONSTORE', key('z'), 2, key('z'), key('z')],
-      () => ['ZREMRANGEBYRANK', key('z'), 0, 0],
-      () => ['HSET', key('h'), `field:${random.below(9)}`, value()],
-      () => ['HINCRBY', key('hn'), `field:${random.below(9)}`, number()],
-      () => ['HDEL', key('h'), `field:${random.below(9)}`],
-      () => ['XTRIM', key('x'), 'MAXLEN', random.below(6)],
-      () => ['PFADD', key('pf'), value()],
-      () => ['PFMERGE', key('pf'), key('pf')],
-      () => ['GEOADD', key('geo'), random.below(90), random.below(80), `m${random.below(9)}`],
-      () => ['EXPIRE', key(random.pick(['s', 'l', 'h'])), far],
-      () => ['PEXPIREAT', key('s'), 1_000],
-      () => ['PERSIST', key('s')],
-      () => ['DEL', key('s'), key('l')],
-      () => ['UNLINK', key('z'), key('h')],
-      () => ['COPY', key('l'), key('l'), 'REPLACE'],
-      () => ['MOVE', key('set'), random.pick(databases)],
-      () => ['SORT', key('set'), 'ALPHA', 'STORE', key('l')],
-      () => ['RENAMENX', key('h'), key('h')],
-    ];
-    return random.pick(all)();
-  }
-
-  #key = (kind: string): string => `${kind}:${this.#random.below(6)}`;
-
-  /** What cuts an append-only file line by line, or ends a string, breaks on some of these. */
-  #value(): Buffer | string {
-    const random = this.#random;
-    const words = ['', '\r\n', '\0', '*1\r\n$8\r\nflushall\r\n', '#TS:1\r\n', '$-1\r\n', 'MULTI', 'plain'];
-    return random.chance(0.5) ? random.pick(words) : random.bytes(random.below(random.chance(0.05) ? 9_000 : 40));
+  /** A key that runs out of its time, and is found to have. */
+  async #expired(redis: Redis): Promise<readonly SentCommand[]> {
+    const key = randomKey(this.#random, 's');
+    await this.#reply(redis, ['SET', key, randomValue(this.#random), 'PX', 1]);
+    while ((await redis.exists(key)) === 1);
+    return [['DEL', key]];
   }
 }
 
-/** Refusals (a wrong type, a key that is not there) are the same everywhere. */
-export async function sendOne(redis: Redis, command: SentCommand): Promise<SentCommand> {
-  const [verb, ...args] = command;
-  await redis.call(String(verb), ...args).catch((error: Error) => {
-    if (/closed|ECONN|READONLY|LOADING|MISCONF/.test(error.message)) throw error;
-  });
-  return command;
+/** As the server's own table writes it. */
+function nameOf([verb, sub]: SentCommand): string {
+  const name = String(verb).toLowerCase();
+  return name === 'function' || name === 'xgroup' ? `${name}|${String(sub).toLowerCase()}` : name;
+}
+
+/** A refusal (a wrong type, a key that is not there) is an answer. @throws where the server is not there */
+export async function ask(redis: Redis, [verb, ...args]: SentCommand): Promise<unknown> {
+  try {
+    return await redis.callBuffer(String(verb), ...args);
+  } catch (error) {
+    unlessGone(error as Error);
+    return error;
+  }
+}
+
+function unlessGone(error: Error): undefined {
+  if (/closed|ECONN|READONLY|LOADING|MISCONF/.test(error.message)) throw error;
+  return undefined;
 }
