@@ -57,6 +57,8 @@ export const baseSchema = z.object({
   /** When it became the base. */
   timeMs,
   server,
+  /** Of a base that came by replication: the place in the server's replication history that it stands for. */
+  replication: z.object({ id: z.string().max(64), offset: position }).optional(),
 });
 export type BaseRecord = z.output<typeof baseSchema>;
 

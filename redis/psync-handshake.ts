@@ -73,30 +73,59 @@ export async function introduce(socket: PsyncSocket, target: RedisTarget, rdbOnl
   return (await socket.line()) === '+OK';
 }
 
+/** A place in a server's replication history: so many bytes stand before it. */
+export interface ReplicationPlace {
+  /** 40 characters; names the history. */
+  readonly replId: string;
+  readonly offset: number;
+}
+
+/** What a server answers to PSYNC. */
+export type SyncAnswer =
+  /** The stream goes on at the place that was asked for, from now on under this id. */
+  | { readonly sync: 'continue'; readonly replId: string }
+  /** A dump comes, and the stream from this place on. */
+  | ({ readonly sync: 'full' } & ReplicationPlace);
+
 /**
- * Asks for a full synchronization and waits until the server has begun the save for it.
+ * Asks for the stream from a place on, and waits until the server has said how it comes; without a place, for a full
+ * synchronization.
  *
  * @param onWait called for each sign of life while the server is not ready yet (about once a second)
  * @throws REDIS_REPLICA_NOT_IN_SYNC, REDIS_REPLICATION_FORBIDDEN, REDIS_SAVE_FAILED_FOR_DUMP, REDIS_REPLICATION_PROTOCOL
  */
-export async function requestFullSync(
+export async function requestSync(
   socket: PsyncSocket,
   target: RedisTarget,
+  from: ReplicationPlace | undefined,
   onWait: () => void,
-): Promise<{ replId: string; offset: number }> {
-  socket.send('PSYNC', '?', '-1');
+): Promise<SyncAnswer> {
+  // The offset of the first byte that is wanted, counted from 1.
+  socket.send('PSYNC', from?.replId ?? '?', from ? String(from.offset + 1) : '-1');
   for (;;) {
     const answer = await socket.line();
     if (answer === '') {
       onWait();
       continue;
     }
+    const continued = from && /^\+CONTINUE(?: ([0-9a-zA-Z]{40}))?$/.exec(answer);
+    if (continued) return { sync: 'continue', replId: continued[1] ?? from.replId };
     const full = /^\+FULLRESYNC ([0-9a-zA-Z]{40}) (\d{1,19})$/.exec(answer);
     if (!full) throw refusedSync(target, answer);
     const offset = decimal(full[2]!);
     if (offset === undefined) throw unexpected(target, answer);
-    return { replId: full[1]!, offset };
+    return { sync: 'full', replId: full[1]!, offset };
   }
+}
+
+/** As `requestSync` without a place. */
+export async function requestFullSync(
+  socket: PsyncSocket,
+  target: RedisTarget,
+  onWait: () => void,
+): Promise<ReplicationPlace> {
+  const answer = await requestSync(socket, target, undefined, onWait);
+  return { replId: answer.replId, offset: 'offset' in answer ? answer.offset : 0 };
 }
 
 /** A count that a server sent, exact or undefined: never trusted further than a number can hold. */

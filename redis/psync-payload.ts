@@ -52,6 +52,7 @@ async function* readSized(socket: PsyncSocket, target: RedisTarget, length: numb
     if (!chunk) throw interrupted(target, received, length);
     const part = chunk.length > length - received ? chunk.subarray(0, length - received) : chunk;
     received += part.length;
+    socket.unread(chunk.subarray(part.length));
     yield part;
   }
 }
@@ -73,7 +74,10 @@ async function* readMarked(socket: PsyncSocket, target: RedisTarget, mark: Buffe
       received += ready;
       yield held.subarray(0, ready);
     }
-    if (end >= 0) return;
+    if (end >= 0) {
+      socket.unread(held.subarray(end + mark.length));
+      return;
+    }
     held = held.subarray(ready);
   }
 }

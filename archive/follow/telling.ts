@@ -32,6 +32,12 @@ export class Telling {
     this.#onFigures?.(this.#figures);
   }
 
+  /** At each look, of whoever says its state itself. */
+  figure(figures: Pick<FollowFigures, 'timeline' | 'position' | 'unshippedBytes' | 'lagMs'>): void {
+    this.#figures = { ...this.#figures, ...figures };
+    this.#onFigures?.(this.#figures);
+  }
+
   count(figure: 'segments' | 'shippedBytes' | 'bases' | 'gaps' | 'dropped', by = 1): void {
     this.#figures = { ...this.#figures, [figure]: this.#figures[figure] + by };
   }

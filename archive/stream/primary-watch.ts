@@ -1,0 +1,105 @@
+import type { Redis } from 'ioredis';
+import { RewindError } from '../../errors/rewind-error.ts';
+import { connectRedis, type RedisTarget } from '../../redis/connection.ts';
+import { infoNumber, parseInfo } from '../../redis/info.ts';
+import { type ServerSigns, signsIn } from '../follow/server-watch.ts';
+
+/** What a server says of itself, as far as its stream is archived. */
+export interface PrimarySigns extends ServerSigns {
+  /** How far its history is that of `previousId`: behind this offset it is its own. */
+  readonly previousUpTo?: number;
+  /** When its process began, Unix ms by its own clock. */
+  readonly startedMs: number;
+  /** It ends once every replica has all, or `shutdown-timeout` is over (Redis 7.0 and newer). */
+  readonly shuttingDown: boolean;
+  /** Where it was asked: `redis://…`. */
+  readonly url: string;
+}
+
+const sections = ['server', 'replication', 'persistence', 'stats', 'commandstats', 'keyspace'];
+
+/** The server's clock is known as exactly as the quickest of so many answers. */
+const samples = 16;
+
+/** One connection to the server whose stream is archived: who is it, and what time is it there? */
+export class PrimaryWatch {
+  readonly #now: () => number;
+  #redis: Redis | undefined;
+  #url = '';
+  /** One question after the other: there is one connection. */
+  #last: Promise<unknown> = Promise.resolve();
+  /** The server's clock against this process' steady one. */
+  #offsets: { roundTripMs: number; offsetMs: number }[] = [];
+  readonly #clockStepMs: number;
+  readonly #onClockStep: (fromMs: number, toMs: number) => void;
+
+  constructor(options: {
+    now: () => number;
+    clockStepMs: number;
+    onClockStep: (fromMs: number, toMs: number) => void;
+  }) {
+    this.#now = options.now;
+    this.#clockStepMs = options.clockStepMs;
+    this.#onClockStep = options.onClockStep;
+  }
+
+  /** Unix ms by the server's clock; by this machine's before it was asked. */
+  now(): number {
+    const [best] = this.#offsets.toSorted((a, b) => a.roundTripMs - b.roundTripMs);
+    return best ? Math.floor(performance.now() + best.offsetMs) : this.#now();
+  }
+
+  /** Undefined where it does not answer now: down, loading, full. @throws REDIS_REFUSED_LOGIN */
+  ask(target: RedisTarget): Promise<PrimarySigns | undefined> {
+    const answer = this.#last.then(() => this.#ask(target));
+    this.#last = answer.catch(() => undefined);
+    return answer;
+  }
+
+  async #ask(target: RedisTarget): Promise<PrimarySigns | undefined> {
+    try {
+      const other = this.#url !== target.url;
+      if (other) this.close();
+      this.#redis ??= await connectRedis(target, { commandTimeoutMs: 10_000 });
+      this.#url = target.url;
+      const sentAt = performance.now();
+      const text = String(await this.#redis.call('INFO', ...sections));
+      const answeredAt = performance.now();
+      const info = parseInfo(text);
+      const serverMs = Math.floor((infoNumber(info, 'server_time_usec') ?? this.#now() * 1_000) / 1_000);
+      this.#learnClock(serverMs, sentAt, answeredAt, other);
+      const previousUpTo = infoNumber(info, 'second_repl_offset');
+      return {
+        ...signsIn(text),
+        // Redis counts the first byte that is not, from 1.
+        ...(previousUpTo === undefined || previousUpTo < 1 ? {} : { previousUpTo: previousUpTo - 1 }),
+        startedMs: serverMs - (infoNumber(info, 'uptime_in_seconds') ?? 0) * 1_000,
+        shuttingDown: info.shutdown_in_milliseconds !== undefined,
+        url: target.url,
+      };
+    } catch (error) {
+      this.close();
+      if (error instanceof RewindError && error.code === 'REDIS_REFUSED_LOGIN') throw error;
+      if (error instanceof Error && /^NOPERM/.test(error.message)) {
+        throw new RewindError('REDIS_REFUSED_LOGIN', `The archive needs INFO: ${error.message}`);
+      }
+      return undefined;
+    }
+  }
+
+  close(): void {
+    this.#redis?.disconnect();
+    this.#redis = undefined;
+  }
+
+  #learnClock(serverMs: number, sentAt: number, answeredAt: number, other: boolean): void {
+    const roundTripMs = answeredAt - sentAt;
+    const expected = this.now();
+    const known = this.#offsets.length > 0;
+    const offsetMs = serverMs - (sentAt + answeredAt) / 2;
+    const stepped = known && Math.abs(performance.now() + offsetMs - expected) > this.#clockStepMs + roundTripMs;
+    if (stepped || other) this.#offsets = [];
+    this.#offsets = [...this.#offsets.slice(1 - samples), { roundTripMs, offsetMs }];
+    if (stepped) this.#onClockStep(expected, this.now());
+  }
+}

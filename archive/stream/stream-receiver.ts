@@ -1,0 +1,171 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { RewindError } from '../../errors/rewind-error.ts';
+import type { RedisTarget } from '../../redis/connection.ts';
+import type { ReplicationPlace } from '../../redis/psync-handshake.ts';
+import { openReplication, type ReplicationStream } from '../../redis/replication-stream.ts';
+import type { FollowOptions } from '../follow/follow-options.ts';
+import type { PrimarySigns, PrimaryWatch } from './primary-watch.ts';
+import type { StreamRun } from './stream-run.ts';
+import type { StreamSpool } from './stream-spool.ts';
+
+/** A server that is not to be heard is dialled again so often at first, and after a while. */
+const firstRetryMs = 100;
+const lastRetryMs = 2_000;
+
+/** What only a person mends. */
+const final = ['REDIS_REFUSED_LOGIN', 'REDIS_REPLICATION_FORBIDDEN'];
+
+/** A server asks with this whether we live; nobody restores it. */
+const ping = Buffer.from('*1\r\n$4\r\nPING\r\n');
+
+/**
+ * - `waiting`: for the server
+ * - `saving`: the server sends a dump
+ * - `receiving`: the link is up
+ * - `full`: what waits for the store has reached its limit; the link is closed
+ */
+export type ReceiverState = 'waiting' | 'saving' | 'receiving' | 'full';
+
+/**
+ * Holds the link to the server and puts what comes on the disk, whatever the store does: it reads all the time, so nothing
+ * of ours grows in the server. At the limit it closes the link, and goes on once there is room again.
+ */
+export class StreamReceiver {
+  state: ReceiverState = 'waiting';
+  note: string | undefined;
+  signs: PrimarySigns | undefined;
+  /** How often the link was closed for want of room. */
+  dropped = 0;
+  /** What only a person mends. */
+  failed: unknown;
+  readonly #spool: StreamSpool;
+  readonly #watch: PrimaryWatch;
+  readonly #locate: () => Promise<RedisTarget>;
+  readonly #resumeAt: ReplicationPlace | undefined;
+  readonly #options: Pick<FollowOptions, 'spoolBytes' | 'askMs'>;
+  #run: StreamRun | undefined;
+  #link: ReplicationStream | undefined;
+
+  /** @param from.resumeAt where the repository ends; undefined: with a dump */
+  constructor(from: {
+    spool: StreamSpool;
+    watch: PrimaryWatch;
+    locate: () => Promise<RedisTarget>;
+    resumeAt: ReplicationPlace | undefined;
+    options: Pick<FollowOptions, 'spoolBytes' | 'askMs'>;
+  }) {
+    this.#spool = from.spool;
+    this.#watch = from.watch;
+    this.#locate = from.locate;
+    this.#resumeAt = from.resumeAt;
+    this.#options = from.options;
+  }
+
+  /** Until the signal. @throws REDIS_REFUSED_LOGIN, REDIS_REPLICATION_FORBIDDEN */
+  async run(signal: AbortSignal): Promise<void> {
+    const asking = this.#questions(signal).catch((error) => this.#fail(error));
+    try {
+      for (let retryMs = firstRetryMs; !signal.aborted && this.failed === undefined; ) {
+        const received = await this.#connect(signal).catch((error: unknown) => {
+          if (!signal.aborted) this.#say('waiting', error instanceof Error ? error.message : String(error));
+          if (error instanceof RewindError && final.includes(error.code)) this.#fail(error);
+          return false;
+        });
+        retryMs = received ? firstRetryMs : Math.min(lastRetryMs, retryMs * 2);
+        await sleep(retryMs, undefined, { signal }).catch(() => undefined);
+      }
+    } finally {
+      await asking;
+      this.#watch.close();
+    }
+  }
+
+  /** The server's clock was set: what follows has other times. */
+  clockStepped(fromMs: number, toMs: number): void {
+    this.#run?.clockStepped(fromMs, toMs);
+    this.#spool.tellGrown();
+  }
+
+  #fail(error: unknown): void {
+    this.failed ??= error;
+    this.#link?.close();
+    this.#spool.tellGrown();
+  }
+
+  async #questions(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted && this.failed === undefined) {
+      const signs = await this.#watch.ask(await this.#locate().catch(() => ({ url: '' }))).catch((error) => {
+        if (error instanceof RewindError && error.code === 'REDIS_REFUSED_LOGIN') throw error;
+        return undefined;
+      });
+      if (signs) this.signs = signs;
+      // A shutdown waits for replicas that have not acknowledged all, which we never do.
+      if (signs?.shuttingDown && (this.#run?.end.offset ?? 0) >= signs.offset) this.#link?.close();
+      await sleep(this.#options.askMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  /** @returns whether anything was received */
+  async #connect(signal: AbortSignal): Promise<boolean> {
+    await this.#room(signal);
+    const target = await this.#locate();
+    const signs = await this.#watch.ask(target);
+    if (!signs || signs.shuttingDown) {
+      this.#say('waiting', signs ? 'Redis is shutting down' : 'Redis does not answer');
+      return false;
+    }
+    this.signs = signs;
+    const onWait = () => this.#say('saving', 'Redis saves for a full synchronization');
+    const link = await openReplication(target, this.#spool.end ?? this.#resumeAt, { signal, onWait });
+    this.#link = link;
+    try {
+      const run = await this.#runOf(link, signs);
+      this.#run = run;
+      this.#say('receiving');
+      for (;;) {
+        const chunk = await link.chunk();
+        if (!chunk) {
+          this.#say('waiting', 'Redis closed the replication link');
+          return true;
+        }
+        await run.append(chunk, chunk.equals(ping) ? undefined : this.#watch.now());
+        this.#spool.tellGrown();
+        if (this.#spool.unshippedBytes > this.#options.spoolBytes) {
+          this.dropped += 1;
+          this.#say(
+            'full',
+            `${this.#options.spoolBytes} bytes wait for a store that does not take them: the replication link is closed`,
+          );
+          return true;
+        }
+      }
+    } finally {
+      link.close();
+      this.#link = undefined;
+    }
+  }
+
+  async #runOf(link: ReplicationStream, signs: PrimarySigns): Promise<StreamRun> {
+    const spool = this.#spool;
+    if (link.dump) {
+      this.#say('saving', 'Redis sends a dump');
+      return spool.beginWithDump(link.from, link.dump.chunks, this.#watch.now(), signs);
+    }
+    const run = spool.runs.at(-1) ?? spool.goOn(this.#resumeAt!, signs);
+    if (link.from.replId !== run.end.replId) await run.crossTo(link.from.replId, this.#watch.now(), signs);
+    return run;
+  }
+
+  /** Until half of what may wait has gone. */
+  async #room(signal: AbortSignal): Promise<void> {
+    while (this.state === 'full' && this.#spool.unshippedBytes > this.#options.spoolBytes / 2) {
+      await sleep(this.#options.askMs, undefined, { signal });
+    }
+  }
+
+  #say(state: ReceiverState, note?: string): void {
+    this.state = state;
+    this.note = note;
+    this.#spool.tellGrown();
+  }
+}

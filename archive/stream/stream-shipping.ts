@@ -1,0 +1,160 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { RewindError } from '../../errors/rewind-error.ts';
+import type { Boundary } from '../follow/file-tail.ts';
+import { LookAgain } from '../follow/look-again.ts';
+import { readySegment, takenOver } from '../follow/store-records.ts';
+import type { Stretch } from '../follow/stretch.ts';
+import { recordDestructive, recordEvent, recordOf, type StreamCourse } from './stream-course.ts';
+import type { StreamGoesOn } from './stream-goes-on.ts';
+import type { Seam, StreamRun } from './stream-run.ts';
+
+/** So long one attempt to store a segment may take, whatever its size. */
+const patienceMs = 600_000;
+/** Nothing but PINGs is worth an object only when there are so many. */
+const pingBytes = 16 * 1024;
+/** A process that was killed may have stored one segment that nobody knows of; who meets two within so long has a rival. */
+const rivalMs = 60_000;
+
+/** Ships what the spool holds, run after run, segment after segment. */
+export class StreamShipping {
+  readonly #course: StreamCourse;
+  readonly #goesOn: StreamGoesOn;
+  readonly #stopped: () => boolean;
+  #idle = false;
+  #collidedAt = Number.NEGATIVE_INFINITY;
+
+  /** @param stopped throws what something beside has failed with; true where it is time to end */
+  constructor(course: StreamCourse, goesOn: StreamGoesOn, stopped: () => boolean) {
+    this.#course = course;
+    this.#goesOn = goesOn;
+    this.#stopped = stopped;
+  }
+
+  /** True where every whole command that has come was shipped at the last look. */
+  get idle(): boolean {
+    return this.#idle;
+  }
+
+  /** Returns on the signal, or at the end of a run. @throws LookAgain */
+  async run(): Promise<void> {
+    const { options, session } = this.#course;
+    const run = this.#course.run!;
+    for (;;) {
+      const stretch = this.#course.stretch!;
+      const stopping = this.#stopped();
+      const { grown } = session.spool;
+      const seam = run.seams.find((each) => !this.#course.crossed.has(each));
+      const ended = !seam && session.spool.runs.length > 1;
+      const more = await this.#read(stretch, seam?.offset ?? run.end.offset);
+      const cut = stretch.tail.boundary();
+      const unshipped = cut.offset - stretch.from.offset;
+      const seen = run.marks.seenAt(stretch.from.offset);
+      const age = seen === undefined ? 0 : options.now() - seen;
+      this.#tell(stretch, run, seen);
+      const meant = seen !== undefined || unshipped >= pingBytes;
+      const full = stretch.tail.readTo - stretch.from.offset >= options.segmentBytes;
+      const due = full || (meant && (age >= options.segmentMs || age < 0));
+      if (unshipped > 0 && (due || (!more && (seam || ended || (stopping && meant))))) {
+        await this.#cut(stretch, run, cut);
+        continue;
+      }
+      if (more && !stopping) continue;
+      if (stopping) return;
+      if (seam) {
+        await this.#cross(stretch, run, seam);
+        continue;
+      }
+      if (ended) {
+        await recordDestructive(this.#course, stretch.fileStart, stretch.finder.takeAll());
+        await session.spool.leave(run);
+        return;
+      }
+      this.#idle = !meant || unshipped === 0;
+      const wait = seen === undefined ? options.askMs : Math.max(1, options.segmentMs - age);
+      await Promise.race([grown, sleep(Math.min(wait, options.askMs))]);
+      this.#idle &&= run.end.offset === stretch.tail.readTo;
+    }
+  }
+
+  /** Reads up to a segment's length. @returns whether more is there @throws AOF_CORRUPT */
+  async #read({ tail, from }: Stretch, limit: number): Promise<boolean> {
+    const wanted = from.offset + this.#course.options.segmentBytes;
+    // A command that is longer than a segment is read to its end.
+    while (tail.readTo < wanted || tail.boundary().offset === from.offset) {
+      if (!(await tail.readOn(tail.readTo < wanted ? Math.min(limit, wanted) : limit))) break;
+    }
+    return tail.readTo < limit;
+  }
+
+  async #cross({ fileStart, from }: Stretch, run: StreamRun, seam: Seam): Promise<void> {
+    const course = this.#course;
+    if (seam.kind === 'history') return this.#goesOn.crossHistory(seam);
+    course.crossed.add(seam);
+    run.marks.shipped(seam.offset);
+    const position = fileStart + from.offset;
+    await recordEvent(course, { kind: 'clock', position, timeMs: seam.fromMs, toMs: seam.toMs });
+  }
+
+  async #cut(stretch: Stretch, run: StreamRun, end: Boundary): Promise<void> {
+    const course = this.#course;
+    const { from, fileStart, file, finder } = stretch;
+    const known = run.marks.upToEnd(end.offset);
+    const seen = known.length > 0 ? known : [[course.options.now(), end.offset] as const];
+    const times = seen.map(([ms]) => ms);
+    const ready = await readySegment(course.context.repository, file, {
+      ...recordOf(course),
+      start: fileStart + from.offset,
+      end: fileStart + end.offset,
+      file: { name: file.name, offset: from.offset },
+      db: from.db,
+      commands: end.commands - from.commands,
+      firstMs: Math.min(...times),
+      lastMs: Math.max(...times),
+      marks: seen.map(([ms, upTo]) => [ms, fileStart + upTo]),
+      previous: course.previous,
+      ...(from.transactionAt === undefined ? {} : { transactionAt: fileStart + from.transactionAt }),
+      runId: course.runId,
+    });
+    if (!ready) throw new LookAgain();
+    await course.store
+      .until(() => ready.store(AbortSignal.timeout(patienceMs)))
+      .catch((error) => {
+        throw error instanceof RewindError && error.code === 'OBJECT_EXISTS' ? this.#collided(ready.key) : error;
+      });
+    const { header } = ready;
+    stretch.from = end;
+    run.marks.shipped(end.offset);
+    course.previous = ready.digest;
+    course.position = header.end;
+    course.lastMs = header.lastMs;
+    course.telling.count('segments');
+    course.telling.count('shippedBytes', header.end - header.start);
+    await run.release(end.offset);
+    await recordDestructive(course, fileStart, finder.takeBefore(end.offset));
+  }
+
+  #collided(key: string): Error {
+    const before = this.#collidedAt;
+    this.#collidedAt = performance.now();
+    if (this.#collidedAt - before < rivalMs) return takenOver(`${key} is there already with other bytes`);
+    return new LookAgain();
+  }
+
+  #tell({ from }: Stretch, run: StreamRun, seen: number | undefined): void {
+    const { timeline, position, options, telling, session } = this.#course;
+    const { receiver, spool } = session;
+    telling.held(spool.unshippedBytes);
+    const { state, dropped } = telling.figures;
+    if (receiver.dropped > dropped) telling.count('dropped', receiver.dropped - dropped);
+    // What waits for the store outweighs a link that is down.
+    if (receiver.state === 'full') telling.say('store', receiver.note);
+    else if (receiver.state === 'waiting' && state !== 'store') telling.say('waiting', receiver.note);
+    else if (state === 'waiting') telling.say('following');
+    telling.figure({
+      timeline: timeline!.timeline,
+      position,
+      unshippedBytes: Math.max(0, run.marks.upTo - from.offset),
+      lagMs: seen === undefined ? 0 : Math.max(0, options.now() - seen),
+    });
+  }
+}

@@ -1,0 +1,98 @@
+import { RewindError } from '../errors/rewind-error.ts';
+import { addressOf, connectionError, type RedisTarget } from './connection.ts';
+import { introduce, login, type ReplicationPlace, requestSync } from './psync-handshake.ts';
+import { readPayload, readPayloadForm } from './psync-payload.ts';
+import { PsyncSocket } from './psync-socket.ts';
+
+/** A replication link that stays: the commands that a server executes, as it sends them to its replicas. */
+export interface ReplicationStream {
+  /** Where the stream begins. */
+  readonly from: ReplicationPlace;
+  /**
+   * The state right before `from`, where the server did not go on from the place that was asked for. Its bytes have to be
+   * read to their end before the first chunk of the stream.
+   */
+  readonly dump?: { readonly length: number | undefined; readonly chunks: AsyncIterable<Buffer> };
+  /** The next bytes of the stream; undefined where the server has closed the connection. */
+  chunk(): Promise<Buffer | undefined>;
+  close(): void;
+}
+
+export interface ReplicationOptions {
+  readonly signal?: AbortSignal;
+  /** For each sign of life while the server still saves. */
+  readonly onWait?: () => void;
+  /** Silence after which the link is given up; a server sends PING every 10 s (`repl-ping-replica-period`). */
+  readonly stallTimeoutMs?: number;
+}
+
+const connectTimeoutMs = 10_000;
+const ackEveryMs = 1_000;
+
+/**
+ * Attaches to a server as a replica does, from a place of its history on, and stays
+ * (https://redis.io/docs/latest/operate/oss_and_stack/management/replication/).
+ *
+ * Nothing is ever acknowledged: `REPLCONF ACK 0` once a second keeps the link, and satisfies no WAIT. For
+ * `min-replicas-to-write` the link counts as a replica. Whoever holds it has to read all the time: what is not read
+ * grows in the server's memory, until `client-output-buffer-limit replica` ends the link.
+ *
+ * @param from undefined: a full synchronization
+ * @throws REDIS_UNREACHABLE, REDIS_REFUSED_LOGIN, REDIS_LOADING, REDIS_REPLICA_NOT_IN_SYNC, REDIS_REPLICATION_FORBIDDEN,
+ *   REDIS_SAVE_FAILED_FOR_DUMP, REDIS_DUMP_INTERRUPTED, REDIS_REPLICATION_PROTOCOL; the signal's reason when aborted
+ */
+export async function openReplication(
+  target: RedisTarget,
+  from: ReplicationPlace | undefined,
+  { signal, onWait = () => undefined, stallTimeoutMs = 60_000 }: ReplicationOptions = {},
+): Promise<ReplicationStream> {
+  const socket = await PsyncSocket.open(target, { connectTimeoutMs, stallTimeoutMs, signal }).catch(
+    (error: unknown) => {
+      throw signal?.aborted ? error : connectionError(target, error);
+    },
+  );
+  const told = (error: unknown) => interrupted(target, error, signal);
+  try {
+    await login(socket, target);
+    await introduce(socket, target, false);
+    const answer = await requestSync(socket, target, from, onWait);
+    const acknowledge = () => socket.send('REPLCONF', 'ACK', '0');
+    const clock = setInterval(acknowledge, ackEveryMs);
+    socket.onClose(() => clearInterval(clock));
+    const close = () => socket.close();
+    const chunk = () =>
+      socket.chunk().catch((error: unknown) => {
+        throw told(error);
+      });
+    if (answer.sync === 'continue') {
+      return { from: { replId: answer.replId, offset: from?.offset ?? 0 }, chunk, close };
+    }
+    const form = await readPayloadForm(socket, target, onWait);
+    async function* chunks(): AsyncGenerator<Buffer, void, undefined> {
+      try {
+        yield* readPayload(socket, target, form);
+      } catch (error) {
+        socket.close();
+        throw told(error);
+      }
+      // A dump that came without a file is gone on with at the first acknowledgement.
+      acknowledge();
+    }
+    const { replId, offset } = answer;
+    const length = 'length' in form ? form.length : undefined;
+    return { from: { replId, offset }, dump: { length, chunks: chunks() }, chunk, close };
+  } catch (error) {
+    socket.close();
+    throw told(error);
+  }
+}
+
+function interrupted(target: RedisTarget, error: unknown, signal: AbortSignal | undefined): unknown {
+  if (signal?.aborted) return signal.reason;
+  if (error instanceof RewindError) return error;
+  return new RewindError(
+    'REDIS_DUMP_INTERRUPTED',
+    `The connection to Redis at ${addressOf(target)} broke: ${error instanceof Error ? error.message : String(error)}`,
+    { cause: error },
+  );
+}
