@@ -16,8 +16,6 @@ export interface PrimarySigns extends ServerSigns {
   readonly url: string;
 }
 
-const sections = ['server', 'replication', 'persistence', 'stats', 'commandstats', 'keyspace'];
-
 /** The server's clock is known as exactly as the quickest of so many answers. */
 const samples = 16;
 
@@ -63,7 +61,8 @@ export class PrimaryWatch {
       this.#redis ??= await connectRedis(target, { commandTimeoutMs: 10_000 });
       this.#url = target.url;
       const sentAt = performance.now();
-      const text = String(await this.#redis.call('INFO', ...sections));
+      // Several sections at once are asked of Redis 7.0 and newer only.
+      const text = String(await this.#redis.info());
       const answeredAt = performance.now();
       const info = parseInfo(text);
       const serverMs = Math.floor((infoNumber(info, 'server_time_usec') ?? this.#now() * 1_000) / 1_000);
