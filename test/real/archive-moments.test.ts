@@ -9,7 +9,13 @@ import { openRepository } from '../../repository/open.ts';
 import { Random } from '../../scripts/bench/random.ts';
 import { instance, readArchive } from '../support/archive.ts';
 import { cutByTest, followed } from '../support/moment-archive.ts';
-import { digestOfPlainServer, referenceDigests, writeCommandsOf } from '../support/moment-digest.ts';
+import {
+  difference,
+  type Held,
+  heldByPlainServer,
+  heldByReference,
+  writeCommandsOf,
+} from '../support/moment-digest.ts';
 import { statesOf } from '../support/moment-states.ts';
 import { writeByChance } from '../support/moment-stream.ts';
 import { type Flavour, missingFlavour } from '../support/servers.ts';
@@ -56,21 +62,24 @@ describe(`moments by chance are what a server is that got exactly those commands
         const { from, to, state } = random.pick(stretches);
         return { position: random.between(from, to), state };
       }).sort((a, b) => a.position - b.position);
-      const expected = await referenceDigests(flavour, wrote.operations, new Set(chosen.map(({ state }) => state)));
+      const expected = await heldByReference(flavour, wrote.operations, new Set(chosen.map(({ state }) => state)));
       const gaps = events.filter(({ kind }) => kind === 'gap').length;
       let inGap = 0;
       const wrong: string[] = [];
       for (const { position, state } of chosen) {
-        const where = `position ${position}, operation ${state}, seed ${seed}`;
+        const where = `position ${position}, operation ${state} ${JSON.stringify(wrote.operations[Number.parseInt(state, 10)])}`;
         const moment = await findMoment({ repository, instance }, { kind: 'position', position }).catch((error) => {
           // Where the follower was too late for a file, it says so; there must be a gap for that.
           if (gaps > 0 && error.code === 'ARCHIVE_MOMENT_IN_GAP') return undefined;
           throw error;
         });
         if (!moment) inGap += 1;
-        else if ((await restored(repository, moment, join(folder.path, 'laid'), flavour)) === expected.get(state))
-          shown += 1;
-        else wrong.push(where);
+        else {
+          const found = await restored(repository, moment, join(folder.path, 'laid'), flavour);
+          const differs = difference(found, expected.get(state) ?? []);
+          if (differs.length === 0) shown += 1;
+          else wrong.push([where, ...differs].join('; '));
+        }
       }
       for (const each of wrote.taken) takenBy(flavour).add(each);
       const { operations: done, rewrites, restarts, kills, promotions } = wrote;
@@ -119,11 +128,11 @@ async function restored(
   moment: Moment,
   dir: string,
   flavour: Flavour,
-): Promise<string> {
+): Promise<Held> {
   await layDown({ repository, instance }, moment, dir, io);
-  const digest = await digestOfPlainServer(dir, flavour);
+  const held = await heldByPlainServer(dir, flavour);
   await rm(dir, { recursive: true });
-  return digest;
+  return held;
 }
 
 /** Past the reporter, which holds back what a test writes until it ends. */

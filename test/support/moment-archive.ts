@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import { followerOf } from '../../archive/follow/follow-aof.ts';
+import { addressOf } from '../../redis/connection.ts';
 import { extendIdentity } from '../../repository/identity.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { Random } from '../../scripts/bench/random.ts';
@@ -45,11 +46,14 @@ export function cutByTest(repository: Repository, random: Random, version: strin
 export function followed(repository: Repository, folder: string, random: Random): ArchiveMaker {
   let following: Following | undefined;
   let hosts = 0;
+  /** As one configuration lists them for every host. */
+  const replicas: string[] = [];
   const begin = async (server: RedisServer) => {
     hosts += 1;
     const folders = { home: join(folder, `host-${hosts}`), repository: join(folder, 'repository') };
-    const context = await archiveContext(server, folders);
-    following = follow(context, { segmentBytes: random.between(100, 6_000) });
+    const { policy, ...context } = await archiveContext(server, folders);
+    const topology = { ...policy.topology, replicas };
+    following = follow({ ...context, policy: { ...policy, topology } }, { segmentBytes: random.between(100, 6_000) });
     const { ended, figures } = following;
     const follows = until(`host ${hosts} follows`, async () => {
       const { bases, timeline } = figures() ?? { bases: 0, timeline: 0 };
@@ -63,9 +67,9 @@ export function followed(repository: Repository, folder: string, random: Random)
     begin,
     look: async () => undefined,
     beforePromotion: async (primary, redis, replica) => {
-      // As a configuration that lists both has it.
+      replicas.push(replica.url);
       const id = /master_replid:(\w+)/.exec(await redis.info('replication'))?.[1] ?? '';
-      const addresses = [primary, replica].map(({ port }) => `127.0.0.1:${port}`);
+      const addresses = [primary, replica].map(addressOf);
       await extendIdentity(repository, instance, { replicationIds: [id], addresses });
     },
     promoted: async (server) => {

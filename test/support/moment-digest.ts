@@ -13,7 +13,8 @@ import { type Flavour, redisBinary, startRedis } from './servers.ts';
 
 /**
  * What the server's own digest leaves out, beside the functions: when keys expire, and of a stream its last id and its groups
- * with what is pending for whom.
+ * with what is pending for whom. A consumer for whom nothing is pending is not compared: an XCLAIM that claims nothing makes one,
+ * and no server writes that to its file.
  */
 const beside = `
   local told = {}
@@ -28,30 +29,39 @@ const beside = `
       table.insert(told, db .. ' ' .. key .. ' ' .. string.format('%.0f', redis.call('PEXPIRETIME', key)))
       if redis.call('TYPE', key).ok == 'stream' then
         local stream = redis.call('XINFO', 'STREAM', key, 'FULL', 'COUNT', 0)
-        table.insert(told, field(stream, 'last-generated-id'))
+        table.insert(told, key .. ' ' .. field(stream, 'last-generated-id'))
         for _, group in ipairs(field(stream, 'groups')) do
-          table.insert(told, field(group, 'name') .. ' ' .. field(group, 'last-delivered-id'))
-          for _, entry in ipairs(field(group, 'pending')) do table.insert(told, entry[1] .. ' ' .. entry[2]) end
-          for _, consumer in ipairs(field(group, 'consumers')) do table.insert(told, field(consumer, 'name')) end
+          table.insert(told, key .. ' ' .. field(group, 'name') .. ' ' .. field(group, 'last-delivered-id'))
+          for _, entry in ipairs(field(group, 'pending')) do table.insert(told, key .. ' ' .. entry[1] .. ' ' .. entry[2]) end
         end
       end
     end
   end
-  return redis.sha1hex(table.concat(told, '\\n'))`;
+  return told`;
 
-async function digestOf(redis: Redis): Promise<string> {
+/** All that a server holds: its own digest, and a line for each thing that this leaves out. */
+export type Held = readonly string[];
+
+async function heldBy(redis: Redis): Promise<Held> {
   const libraries = (await redis.call('FUNCTION', 'LIST', 'WITHCODE')) as unknown[][];
   const functions = libraries.map((library) =>
     createHash('sha1')
       .update(String(library.at(-1)))
       .digest('hex'),
   );
-  const digests = [await redis.call('DEBUG', 'DIGEST'), await redis.eval(beside, 0), ...functions.sort()];
-  return digests.join(' ');
+  const digest = String(await redis.call('DEBUG', 'DIGEST'));
+  return [digest, ...functions.sort(), ...((await redis.eval(beside, 0)) as string[])];
+}
+
+/** What one of two holds that the other does not, in few lines; none where they hold the same. */
+export function difference(found: Held, expected: Held): string[] {
+  if (found.join('\n') === expected.join('\n')) return [];
+  const only = (of: Held, other: Held) => of.filter((line) => !other.includes(line)).slice(0, 5);
+  return [`found ${only(found, expected).join(', ')}`, `expected ${only(expected, found).join(', ')}`];
 }
 
 /** Of a plain server that starts on a folder. Thousands are started: without a leash, ended by the kernel with this process. */
-export async function digestOfPlainServer(dir: string, flavour: Flavour): Promise<string> {
+export async function heldByPlainServer(dir: string, flavour: Flavour): Promise<Held> {
   const socket = join(dir, 's');
   const settings = {
     ...debugAllowed(flavour),
@@ -75,7 +85,7 @@ export async function digestOfPlainServer(dir: string, flavour: Flavour): Promis
       if (server.exitCode !== null) throw new Error(`the server ended with ${server.exitCode} on ${dir}`);
       const redis = await connectRedis({ url: `unix://${socket}` }).catch(() => undefined);
       try {
-        if (redis && !(await redis.info('persistence')).includes('\nloading:1')) return await digestOf(redis);
+        if (redis && !(await redis.info('persistence')).includes('\nloading:1')) return await heldBy(redis);
       } finally {
         redis?.disconnect();
       }
@@ -88,18 +98,18 @@ export async function digestOfPlainServer(dir: string, flavour: Flavour): Promis
 }
 
 /** Of one server that is told operation after operation, as the writer recorded them, at each state that is asked for. */
-export async function referenceDigests(
+export async function heldByReference(
   flavour: Flavour,
   written: readonly WrittenOperation[],
   states: ReadonlySet<string>,
-): Promise<Map<string, string>> {
-  const digests = new Map<string, string>();
+): Promise<Map<string, Held>> {
+  const held = new Map<string, Held>();
   const server = await startRedis({ flavour, config: debugAllowed(flavour) });
   const redis = await connectTo(server);
   const note = async (state: string, sent: Promise<unknown>) => {
     if (!states.has(state)) return;
     await sent;
-    digests.set(state, await digestOf(redis));
+    held.set(state, await heldBy(redis));
   };
   try {
     for (const [i, { db, commands }] of written.entries()) {
@@ -108,7 +118,7 @@ export async function referenceDigests(
       await note(`${i - 1}+`, sent);
       await note(String(i), redis.call('SET', marker, String(i)));
     }
-    return digests;
+    return held;
   } finally {
     redis.disconnect();
     await server.stop();
