@@ -1,5 +1,6 @@
 import { followAof } from '../archive/follow/follow-aof.ts';
 import type { FollowFigures } from '../archive/follow/follow-options.ts';
+import { followStream } from '../archive/stream/follow-stream.ts';
 import type { InstanceContext } from '../backup/instance-context.ts';
 import { runStep } from './step.ts';
 
@@ -17,7 +18,7 @@ export interface Followed {
 /** Between two heartbeats that carry new figures. */
 const tellMs = 2_000;
 
-/** Follows the append-only file of the server beside this agent. */
+/** Follows what an instance writes: the append-only file beside this agent, or the replication stream. */
 export function archiveShipActivities(contextOf: (subject: { instance: string }) => Promise<InstanceContext>) {
   return {
     followAof: ({ instance, forMs }: FollowRequest): Promise<Followed> =>
@@ -33,11 +34,16 @@ export function archiveShipActivities(contextOf: (subject: { instance: string })
           toldAt = Date.now();
           io.onCursor(figures);
         };
-        const { segmentBytes, segmentMs, spoolBytes } = archive;
-        const signal = AbortSignal.any([io.signal, time]);
-        return {
-          figures: await followAof(context, { ...io, signal, onFigures }, { segmentBytes, segmentMs, spoolBytes }),
-        };
+        const { from, segmentBytes, segmentMs, spoolBytes } = archive;
+        const following = { ...io, signal: AbortSignal.any([io.signal, time]), onFigures };
+        const options = { segmentBytes, segmentMs, spoolBytes };
+        // The run's next step comes within seconds: until then the replication link stays up.
+        const staysUp = () => time.aborted && !io.signal.aborted;
+        const figures =
+          from === 'file'
+            ? await followAof(context, following, options)
+            : await followStream(context, { ...following, staysUp }, options);
+        return { figures };
       }),
   };
 }

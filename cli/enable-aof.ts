@@ -14,6 +14,7 @@ export async function enableArchivedFiles(
 ): Promise<Record<string, EnabledAof>> {
   const enabled: Record<string, EnabledAof> = {};
   for (const { instance } of wantedArchives(config)) {
+    if (policyOf(config, instance).archive?.from === 'replication') continue;
     output.log(`${instance}: switching the append-only file on (class ${policyOf(config, instance).dataClass})`);
     const target = await redisTarget(config, instance, env);
     enabled[instance] = await withRedis(target, async (redis) => {

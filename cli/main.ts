@@ -93,6 +93,7 @@ program
 program
   .command('apply')
   .description('make it so: schedules and archives are created, updated and removed; what is not ours is never touched')
+  .option('--yes', 'also begin an archive whose replication link counts for min-replicas-to-write')
   .option('--enable-aof', 'also switch the append-only file on, at the running servers whose archive is on')
   .action(runs(async () => (await import('./apply.ts')).apply));
 

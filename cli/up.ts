@@ -9,6 +9,7 @@ import { applyArchives, planArchives, wantedArchives } from '../schedules/archiv
 import { applySchedules, planSchedules } from '../schedules/reconcile.ts';
 import { wantedSchedules } from '../schedules/wanted.ts';
 import { connectClient } from '../workers/temporal-connection.ts';
+import { countedArchives, countedInWords } from './counted-archives.ts';
 import {
   DEMO,
   type EffectiveConfig,
@@ -52,7 +53,11 @@ export async function up(context: CliContext, options: { once?: boolean }): Prom
       await planSchedules(client, deployment, wantedSchedules(effective.config)),
     );
     const archives = wantedArchives(effective.config);
-    await applyArchives(client, deployment, archives, await planArchives(client, deployment, archives));
+    const changes = await planArchives(client, deployment, archives);
+    const counted = await countedArchives(context, effective.config, changes);
+    for (const each of counted) context.output.log(`${countedInWords(each)} It is not begun; rewind apply --yes does.`);
+    const meant = changes.filter(({ instance }) => !counted.some((each) => each.instance === instance));
+    await applyArchives(client, deployment, archives, meant);
 
     let exit: ExitCode = 0;
     const backups = [];

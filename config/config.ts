@@ -64,6 +64,8 @@ export interface InstanceConfig {
 }
 
 export interface ArchiveConfig {
+  /** Absent: the file where an agent stands beside Redis. */
+  readonly from?: 'file' | 'replication';
   readonly segmentBytes: number;
   /** Absent: by the objective. */
   readonly segmentEverySeconds?: number;

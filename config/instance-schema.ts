@@ -110,6 +110,11 @@ const host = block({
 });
 
 const archiveSettings = block({
+  from: choice(['file', 'replication'])
+    .optional()
+    .describe(
+      'Where the bytes come from: Redis’ append-only file, which an agent beside it reads, or its replication stream. Default: the file where there is an agent.',
+    ),
   segmentBytes: size().prefault('4mb').describe('Unshipped bytes at which a segment is cut.'),
   segmentEvery: duration('100ms', '1h')
     .optional()
@@ -118,7 +123,9 @@ const archiveSettings = block({
     ),
   spool: size()
     .prefault('2gb')
-    .describe('Most that is held on the host, of files that Redis has deleted, while the store does not take them.'),
+    .describe(
+      'Most that is held on the disk while the store does not take it: of files that Redis has deleted, or of its stream.',
+    ),
   keepMoments: duration('1m')
     .prefault('30d')
     .describe('How long every moment can be restored; of what is older the bases are kept.'),
@@ -159,7 +166,7 @@ export const instanceSchema = block({
   archive: archive()
     .optional()
     .describe(
-      'Follow the append-only file into the repository, for any moment. Default: on for `audit-log`, off for others; never for `cache`.',
+      'Follow the append-only file, or the replication stream, into the repository, for any moment. Default: on for `audit-log`, off for others; never for `cache`.',
     ),
   retention: retention.prefault({}).describe('Backups kept in the repository, by tier.'),
   objectives: block({

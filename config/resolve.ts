@@ -98,8 +98,9 @@ function instanceOf(block: InstanceBlock, path: Path, around: Surroundings): Ins
 
 function archiveOf(block: InstanceBlock['archive']): InstanceConfig['archive'] {
   if (block === undefined || typeof block === 'boolean') return block;
-  const { segmentBytes, segmentEvery, spool, keepMoments, onLoss } = block;
+  const { from, segmentBytes, segmentEvery, spool, keepMoments, onLoss } = block;
   return {
+    ...(from === undefined ? {} : { from }),
     segmentBytes,
     segmentEverySeconds: segmentEvery,
     spoolBytes: spool,

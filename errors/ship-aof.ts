@@ -20,6 +20,12 @@ export const shipAofErrors = {
     next: 'Nothing, where an agent is just being replaced: this is tried again. Otherwise end one of the two.',
     retryable: true,
   },
+  ARCHIVE_COUNTS_AS_REPLICA: {
+    when: 'An archive by replication is to begin at a Redis with min-replicas-to-write: its link would count as a replica.',
+    safe: 'Nothing was changed.',
+    next: 'Raise min-replicas-to-write by one and apply with --yes; or archive from the file, with a host agent.',
+    retryable: false,
+  },
   ARCHIVE_FOREIGN: {
     when: 'The archive under this name is of another instance than its backups.',
     safe: 'Nothing was changed.',

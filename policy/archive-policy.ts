@@ -1,7 +1,9 @@
 import type { InstanceConfig } from '../config/config.ts';
 
-/** How the append-only file of an instance is followed into the repository. */
+/** How what an instance writes is followed into the repository. */
 export interface ArchivePolicy {
+  /** `file`: its append-only file, by the agent beside it; `replication`: what it sends to its replicas, from anywhere. */
+  readonly from: 'file' | 'replication';
   readonly segmentBytes: number;
   /** Age of the first unshipped byte at which a segment is cut. */
   readonly segmentMs: number;
@@ -26,15 +28,19 @@ const usual = {
 /** By what the configuration says, else by the class of the data. @returns undefined where it is not archived */
 export function archivePolicy(
   { archive, dataClass }: Pick<InstanceConfig, 'archive' | 'dataClass'>,
+  source: 'agent' | 'replication',
   rpoSeconds: number | undefined,
 ): ArchivePolicy | undefined {
   const wanted = archive ?? dataClass === 'audit-log';
   if (wanted === false || dataClass === 'cache') return undefined;
   const asked = rpoSeconds === undefined ? longestSegmentMs : rpoSeconds * 1_000 * shareOfObjective;
   const segmentMs = Math.max(shortestSegmentMs, Math.min(longestSegmentMs, asked));
-  if (wanted === true) return { ...usual, segmentMs };
-  const { segmentBytes, segmentEverySeconds, spoolBytes, keepMomentsSeconds, onLoss } = wanted;
+  const byDefault = source === 'agent' ? 'file' : 'replication';
+  if (wanted === true) return { from: byDefault, ...usual, segmentMs };
+  const { from = byDefault, segmentBytes, segmentEverySeconds, spoolBytes, keepMomentsSeconds, onLoss } = wanted;
   return {
+    // Without an agent nobody can read the file.
+    from: source === 'agent' ? from : 'replication',
     segmentBytes,
     segmentMs: segmentEverySeconds === undefined ? segmentMs : segmentEverySeconds * 1_000,
     spoolBytes,

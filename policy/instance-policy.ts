@@ -39,7 +39,7 @@ export interface InstancePolicy {
     readonly warmUp: boolean;
     readonly restoreDir?: string;
   };
-  /** Absent: its append-only file is not followed. */
+  /** Absent: what it writes is not followed. */
   readonly archive?: ArchivePolicy;
   readonly approval: InstanceConfig['approval'];
   readonly limits: Limits;
@@ -70,6 +70,12 @@ export function policyOf(config: Config, name: string): InstancePolicy {
   const schedule = scheduleFor(instance);
   const objectives = objectivesFor(instance, schedule);
   const source = instance.host || isOnThisMachine(instance.url) ? 'agent' : 'replication';
+  if (source === 'replication' && typeof instance.archive === 'object' && instance.archive.from === 'file') {
+    throw new RewindError(
+      'CONFIG_INVALID',
+      `instances.${name}.archive.from is file, and no agent stands beside Redis to read it: give ${name} a host block, or from: replication.`,
+    );
+  }
   const policy = {
     instance: name,
     dataClass: instance.dataClass,
@@ -86,7 +92,7 @@ export function policyOf(config: Config, name: string): InstancePolicy {
       includeAcl: instance.backup.acl,
     },
     host: hostFor(instance),
-    archive: source === 'agent' ? archivePolicy(instance, objectives.rpoSeconds) : undefined,
+    archive: archivePolicy(instance, source, objectives.rpoSeconds),
     approval: instance.approval,
     limits: instance.limits,
     repository: { url: config.repository.url, encryption: config.repository.encryption },

@@ -3,6 +3,7 @@ import { Worker } from '@temporalio/worker';
 import { answersActivities } from '../activities/answers.ts';
 import { archiveCareActivities } from '../activities/archive-care.ts';
 import { placeMomentActivities } from '../activities/archive-read.ts';
+import { archiveShipActivities } from '../activities/archive-ship.ts';
 import { catalogueActivities } from '../activities/catalogue.ts';
 import { describePolicyActivity, probeActivities, viewActivities } from '../activities/check.ts';
 import { compareActivities } from '../activities/compare.ts';
@@ -26,7 +27,7 @@ import { workflowCode } from './workflow-code.ts';
 /** Temporal's own default, in milliseconds. */
 const MOST_STICKY_MS = 10_000;
 
-/** Workflows, policy and catalogue; and the saves of instances that have no agent, which come by replication. */
+/** Workflows, policy and catalogue; and saves and archives of instances that have no agent, which come by replication. */
 export async function orchestratorWorker(settings: RoleSettings, client: Client): Promise<Worker> {
   const contextOf = openInstance(settings);
   const atUrl = openInstance(settings, { atUrl: true });
@@ -41,6 +42,7 @@ export async function orchestratorWorker(settings: RoleSettings, client: Client)
       ...policyActivities(settings.config, withoutLogin),
       ...ownerActivities(client),
       ...archiveCareActivities(withoutLogin, client),
+      ...archiveShipActivities(contextOf),
       ...catalogueActivities(withoutLogin),
       ...saveActivities(contextOf),
       ...dumpActivities(contextOf),

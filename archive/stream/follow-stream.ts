@@ -70,6 +70,12 @@ export async function followStream(
   }
 }
 
+/** Before the process ends. */
+export async function endKeptStreams(): Promise<void> {
+  const sessions = [...kept.keys()].map((folder) => takeKept(folder)!);
+  await Promise.all(sessions.map((session) => session.end()));
+}
+
 function takeKept(folder: string): Held | undefined {
   const found = kept.get(folder);
   if (!found) return undefined;
@@ -83,7 +89,6 @@ function keep(folder: string, session: Held): void {
     kept.delete(folder);
     session.end().catch(() => undefined);
   }, keptMs);
-  timer.unref();
   kept.set(folder, { session, timer });
 }
 

@@ -46,8 +46,18 @@ export function instanceLines(name: string, plan: InstancePlan): string[] {
   return lines;
 }
 
-function archiveText({ segmentMs, segmentBytes, spoolBytes, month }: NonNullable<InstancePlan['archive']>): string {
+function archiveText({
+  from,
+  segmentMs,
+  segmentBytes,
+  spoolBytes,
+  month,
+}: NonNullable<InstancePlan['archive']>): string {
   const every = segmentMs < 1_000 ? `${segmentMs} ms` : durationInWords(segmentMs / 1_000);
   const requests = `${(month.writes / 1e6).toFixed(2)} million PUT and LIST, ${(month.reads / 1e6).toFixed(2)} million GET and HEAD`;
-  return `the append-only file is followed: a segment every ${every} or ${bytesInWords(segmentBytes)}; at most ${bytesInWords(spoolBytes)} wait on its disk. Where writes never stop: ${requests} a month, ${month.usd.toFixed(2)} USD for the requests at the prices of S3 Standard in us-east-1; storage comes on top`;
+  const [what, where] =
+    from === 'file'
+      ? ['the append-only file is followed', 'on its disk']
+      : ['the replication stream is followed', 'on the disk of who follows it'];
+  return `${what}: a segment every ${every} or ${bytesInWords(segmentBytes)}; at most ${bytesInWords(spoolBytes)} wait ${where}. Where writes never stop: ${requests} a month, ${month.usd.toFixed(2)} USD for the requests at the prices of S3 Standard in us-east-1; storage comes on top`;
 }
