@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Worker } from '@temporalio/worker';
+import { endKeptStreams } from '../archive/stream/follow-stream.ts';
 import { instancesInForce } from '../policy/instance-policy.ts';
 import { giveWay } from '../process/give-way.ts';
 import { endWithParent } from '../process/parent-watch.ts';
@@ -59,6 +60,7 @@ export async function worker(context: CliContext, options: { role: Role; instanc
   context.output.log(`${options.role} polls ${workers.map((one) => one.options.taskQueue).join(', ')} of ${namespace}`);
   process.send?.('polling');
   await running;
+  await endKeptStreams();
   await connection.close();
   await client.connection.close();
   return 0;
