@@ -158,3 +158,33 @@ export function relativeExpiries(random: Random): readonly (() => SentCommand)[]
     () => ['HPEXPIRE', key('h'), far * 1_000, ...fields()],
   ];
 }
+
+/** Two commands, of which the second wants what the first makes. */
+export function preparedCommands(random: Random): readonly (() => readonly [SentCommand, SentCommand])[] {
+  const pf = () => `pf:${random.below(6)}`;
+  const stream = () => `x:${random.below(6)}`;
+  const group = () => `group:${random.below(2)}`;
+  const consumer = () => `consumer:${random.below(3)}`;
+  const ofGroup = (command: (key: string, name: string) => SentCommand) => () => {
+    const [key, name] = [stream(), group()];
+    return [['XGROUP', 'CREATE', key, name, '0', 'MKSTREAM'], command(key, name)] as const;
+  };
+  return [
+    () => {
+      const key = pf();
+      return [
+        ['PFADD', key, randomValue(random)],
+        ['PFDEBUG', 'TODENSE', key],
+      ];
+    },
+    ofGroup((key, name) => ['XREADGROUP', 'GROUP', name, consumer(), 'COUNT', 2, 'STREAMS', key, '>']),
+    ofGroup((key, name) => ['XREADGROUP', 'GROUP', name, consumer(), 'NOACK', 'STREAMS', key, '>']),
+    ofGroup((key, name) => ['XCLAIM', key, name, consumer(), 0, `${random.between(1, 9)}-0`]),
+    ofGroup((key, name) => ['XAUTOCLAIM', key, name, consumer(), 0, '0-0', 'COUNT', 2]),
+    ofGroup((key, name) => ['XACK', key, name, `${random.between(1, 9)}-0`]),
+    ofGroup((key, name) => ['XACKDEL', key, name, 'DELREF', 'IDS', 1, `${random.between(1, 9)}-0`]),
+    ofGroup((key, name) => ['XGROUP', 'CREATECONSUMER', key, name, consumer()]),
+    ofGroup((key, name) => ['XGROUP', 'DELCONSUMER', key, name, consumer()]),
+    ofGroup((key, name) => ['XGROUP', 'SETID', key, name, '0']),
+  ];
+}

@@ -3,6 +3,7 @@ import type { Random } from '../../scripts/bench/random.ts';
 import {
   momentCommands,
   momentDatabases,
+  preparedCommands,
   randomKey,
   randomValue,
   relativeExpiries,
@@ -27,6 +28,7 @@ export class MomentWriter {
   readonly #random: Random;
   readonly #commands: readonly (() => SentCommand)[];
   readonly #relative: readonly (() => SentCommand)[];
+  readonly #prepared: ReturnType<typeof preparedCommands>;
   /** Where MIGRATE sends keys to. */
   readonly #elsewhere: number | undefined;
   #db = -1;
@@ -36,6 +38,7 @@ export class MomentWriter {
     this.#random = random;
     this.#commands = momentCommands(random);
     this.#relative = relativeExpiries(random);
+    this.#prepared = preparedCommands(random);
     this.#elsewhere = elsewhere;
   }
 
@@ -72,6 +75,11 @@ export class MomentWriter {
     if (kind < 27) return this.#withTime(redis);
     if (kind < 33) return this.#chosenByServer(redis);
     if (kind < 35) return this.#expired(redis);
+    if (kind < 39) {
+      const pair = random.pick(this.#prepared)();
+      for (const command of pair) await this.#reply(redis, command);
+      return pair;
+    }
     return this.#one(redis, random.pick(this.#commands)());
   }
 
