@@ -10,6 +10,8 @@ export interface FollowOptions {
   readonly segmentBytes: number;
   /** … or when its first byte was seen so long ago. */
   readonly segmentMs: number;
+  /** What came while the one before was being stored is one segment up to this length. */
+  readonly mostSegmentBytes: number;
   /** A longer transaction is cut between its commands. */
   readonly transactionBytes: number;
   /** What may be held of files that Redis has deleted while the store does not take them. */
@@ -35,6 +37,7 @@ export const followDefaults: FollowOptions = {
   askMs: 1_000,
   segmentBytes: 4 * 1024 * 1024,
   segmentMs: 3_000,
+  mostSegmentBytes: 16 * 1024 * 1024,
   transactionBytes: 64 * 1024 * 1024,
   spoolBytes: 2 * 1024 ** 3,
   clockStepMs: 2_000,

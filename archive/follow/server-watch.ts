@@ -34,6 +34,7 @@ const sections = ['server', 'replication', 'persistence', 'stats', 'commandstats
 export class ServerWatch {
   readonly #target: RedisTarget;
   #redis: Redis | undefined;
+  #last: { readonly signs: ServerSigns; readonly at: number } | undefined;
 
   constructor(target: RedisTarget) {
     this.#target = target;
@@ -41,7 +42,18 @@ export class ServerWatch {
 
   /** Undefined where the server does not answer now: down, loading, full. @throws REDIS_REFUSED_LOGIN */
   async ask(): Promise<ServerSigns | undefined> {
-    return this.#answered(async (redis) => signsIn(String(await redis.call('INFO', ...sections))));
+    return this.#answered(async (redis) => {
+      const at = performance.now();
+      const signs = signsIn(String(await redis.call('INFO', ...sections)));
+      this.#last = { signs, at };
+      return signs;
+    });
+  }
+
+  /** As `ask`, or what it said at most so long ago, in ms, if it is the same process: the connection is still there. */
+  async known(withinMs: number): Promise<ServerSigns | undefined> {
+    const last = this.#redis?.status === 'ready' ? this.#last : undefined;
+    return last && performance.now() - last.at < withinMs ? last.signs : this.ask();
   }
 
   /** @throws ARCHIVE_NOT_POSSIBLE for a server without a multi-part file, REDIS_REFUSED_LOGIN */
@@ -70,6 +82,7 @@ export class ServerWatch {
   close(): void {
     this.#redis?.disconnect();
     this.#redis = undefined;
+    this.#last = undefined;
   }
 
   async #answered<T>(question: (redis: Redis) => Promise<T>): Promise<T | undefined> {

@@ -9,11 +9,15 @@ import { LookAgain } from './look-again.ts';
 import type { Looks } from './looks.ts';
 import { nextFile } from './next-file.ts';
 import type { PatientStore } from './patient-store.ts';
+import { SegmentMaker } from './ready-segment.ts';
 import type { ServerWatch } from './server-watch.ts';
 import type { Spool } from './spool.ts';
-import { readySegment, takenOver } from './store-records.ts';
+import { takenOver } from './store-records.ts';
 import type { Stretch } from './stretch.ts';
 import type { Telling } from './telling.ts';
+
+/** So long one attempt to store a segment may take, whatever its size. */
+const patienceMs = 600_000;
 
 export interface ShippingParts {
   readonly server: ServerWatch;
@@ -33,11 +37,16 @@ export interface ShippingParts {
 export class Shipping {
   readonly #course: Course;
   readonly #parts: ShippingParts;
+  readonly #segments: SegmentMaker;
   #idle = false;
+  /** Settles when the segment at hand is stored, and what is to be said of it. */
+  #putting: Promise<void> | undefined;
+  #putFailed: { readonly error: unknown } | undefined;
 
   constructor(course: Course, parts: ShippingParts) {
     this.#course = course;
     this.#parts = parts;
+    this.#segments = new SegmentMaker(course.context.repository);
   }
 
   /** True where every whole command that is on the disk was shipped at the last look. */
@@ -45,64 +54,66 @@ export class Shipping {
     return this.#idle;
   }
 
-  /** Returns on the signal, or with nothing more to ship where only the tail is meant. @throws LookAgain */
+  /**
+   * Ships until the signal, or, where only the tail is meant, until nothing more is there. One segment is stored at a time, so
+   * that none is ever there without the one before it; what comes meanwhile is read, and is the next one.
+   *
+   * @throws LookAgain
+   */
   async run(): Promise<void> {
-    const { io, options, tailOnly } = this.#course;
-    const { looks, bases, events, spool, held } = this.#parts;
-    for (;;) {
-      const stretch = this.#course.stretch!;
-      bases.queue();
-      const stopping = this.#parts.stopped();
-      const { ended, next } = nextFile(stretch.file, this.#course, looks, held);
-      if (stopping || ended) await looks.mark(stretch.file);
-      const step = looks.stepIn(stretch.file);
-      const limit = step ? Math.max(step.upTo, stretch.from.offset) : stretch.marks.upTo;
-      if ((await stretch.file.handle.stat()).size < stretch.tail.readTo) throw new LookAgain();
-      const { more, damage } = await this.#read(stretch, limit);
-      const cut = stretch.tail.boundary();
-      const unshipped = cut.offset - stretch.from.offset;
-      const seen = stretch.marks.seenAt(stretch.from.offset);
-      const age = seen === undefined ? 0 : options.now() - seen;
-      this.#tell(stretch, seen);
-      const full = stretch.tail.readTo - stretch.from.offset >= options.segmentBytes;
-      const due = full || age >= options.segmentMs || age < 0;
-      if (unshipped > 0 && (due || (!more && (stopping || ended || step || damage)))) {
-        await this.#cut(stretch, cut);
-        continue;
-      }
-      if (more && !(stopping && io.signal.aborted)) continue;
-      if (step) {
-        looks.dealtWith(step);
-        stretch.marks.shipped(step.upTo);
-        await events.clock(step, stretch.fileStart + stretch.from.offset);
-        continue;
-      }
-      if (stopping && !(tailOnly && ended)) return;
-      if (ended) {
-        await this.#leave(stretch, next);
-        continue;
-      }
-      if (damage) await this.#lookAtDamage(stretch, damage);
-      this.#idle = unshipped === 0;
-      await looks.next();
-      this.#idle &&= stretch.marks.upTo === stretch.tail.readTo;
-      if (spool.dropped && !held.has(stretch.file)) throw new LookAgain();
+    try {
+      while (await this.#turn());
+    } finally {
+      await this.#putting;
+      this.#putting = undefined;
+      this.#putFailed = undefined;
     }
   }
 
-  /** Reads up to a segment's length. @returns whether more is there, or why it cannot be read */
-  async #read({ tail, from }: Stretch, limit: number): Promise<{ more: boolean; damage?: RewindError }> {
-    try {
-      const wanted = from.offset + this.#course.options.segmentBytes;
-      // A command that is longer than a segment is read to its end.
-      while (tail.readTo < wanted || tail.boundary().offset === from.offset) {
-        if (!(await tail.readOn(tail.readTo < wanted ? Math.min(limit, wanted) : limit))) break;
-      }
-      return { more: tail.readTo < limit };
-    } catch (error) {
-      if (error instanceof RewindError && error.code === 'AOF_CORRUPT') return { more: false, damage: error };
-      throw error;
+  /** @returns false at the end */
+  async #turn(): Promise<boolean> {
+    const { io, options, tailOnly } = this.#course;
+    const { looks, bases, events, spool, held } = this.#parts;
+    const stretch = this.#course.stretch!;
+    if (this.#putFailed) throw this.#putFailed.error;
+    bases.queue();
+    const stopping = this.#parts.stopped();
+    const { ended, next } = nextFile(stretch.file, this.#course, looks, held);
+    if (stopping || ended) await looks.mark(stretch.file);
+    const step = looks.stepIn(stretch.file);
+    const limit = step ? Math.max(step.upTo, stretch.from.offset) : stretch.marks.upTo;
+    if ((await stretch.file.handle.stat()).size < stretch.tail.readTo) throw new LookAgain();
+    const more = await stretch.read(limit);
+    const { damage, unshippedBytes } = stretch;
+    const seen = stretch.marks.seenAt(stretch.from.offset);
+    const age = seen === undefined ? 0 : options.now() - seen;
+    this.#tell(stretch, seen);
+    const full = stretch.tail.readTo - stretch.from.offset >= options.segmentBytes;
+    const due = full || age >= options.segmentMs || age < 0;
+    const whole = !more && (stopping || ended || step !== undefined || damage !== undefined);
+    if (!this.#putting && unshippedBytes > 0 && (due || whole)) {
+      this.#beginPut(stretch);
+      return true;
     }
+    if (more && !(stopping && io.signal.aborted)) return true;
+    if (this.#putting) {
+      await Promise.race([this.#putting, looks.next()]);
+    } else if (step) {
+      looks.dealtWith(step);
+      stretch.marks.shipped(step.upTo);
+      await events.clock(step, stretch.fileStart + stretch.from.offset);
+    } else if (stopping && !(tailOnly && ended)) {
+      return false;
+    } else if (ended) {
+      await this.#leave(stretch, next);
+    } else {
+      if (damage) await this.#lookAtDamage(stretch, damage);
+      this.#idle = unshippedBytes === 0;
+      await looks.next();
+      this.#idle &&= stretch.marks.upTo === stretch.tail.readTo;
+    }
+    if (spool.dropped && !held.has(stretch.file)) throw new LookAgain();
+    return true;
   }
 
   /** The server may have cut off a torn end and gone on: then it reads well from the last whole command on. */
@@ -125,21 +136,31 @@ export class Shipping {
     await spool.letGo();
   }
 
-  async #cut(stretch: Stretch, end: Boundary): Promise<void> {
+  #beginPut(stretch: Stretch): void {
+    this.#putting = this.#put(stretch, stretch.nextCut())
+      .catch((error) => {
+        this.#putFailed = { error };
+      })
+      .finally(() => {
+        this.#putting = undefined;
+      });
+  }
+
+  async #put(stretch: Stretch, end: Boundary): Promise<void> {
     const course = this.#course;
     const { server, store, events, spool, telling } = this.#parts;
-    const signs = await server.ask();
+    const signs = await server.known(course.options.askMs);
     if (signs) {
       course.signs = signs;
       // Another process may have another file under this name.
       if (signs.runId !== course.comparedWith) throw new LookAgain();
     }
     const { from, fileStart, marks, file } = stretch;
-    const stamps = stretch.stamps.filter(([, offset]) => offset < end.offset).map(([seconds]) => seconds);
+    const stamps = stretch.stampsUpTo(end.offset);
     const known = marks.upToEnd(end.offset);
     const seen = known.length > 0 ? known : [[course.options.now(), end.offset] as const];
     const times = seen.map(([ms]) => ms);
-    const ready = await readySegment(course.context.repository, file, {
+    const ready = await this.#segments.ready(file, {
       ...recordOf(course),
       start: fileStart + from.offset,
       end: fileStart + end.offset,
@@ -149,7 +170,7 @@ export class Shipping {
       firstMs: Math.min(...times),
       lastMs: Math.max(...times),
       marks: seen.map(([ms, upTo]) => [ms, fileStart + upTo]),
-      ...(stamps.length === 0 ? {} : { stamps: { first: Math.min(...stamps), last: Math.max(...stamps) } }),
+      ...(stamps ? { stamps } : {}),
       previous: course.previous,
       ...(from.transactionAt === undefined ? {} : { transactionAt: fileStart + from.transactionAt }),
       runId: course.comparedWith ?? course.place.runId,
@@ -164,9 +185,7 @@ export class Shipping {
         throw error;
       });
     const { header } = ready;
-    stretch.from = end;
-    stretch.stamps = stretch.stamps.filter(([, offset]) => offset >= end.offset);
-    marks.shipped(end.offset);
+    stretch.shipped(end);
     course.previous = ready.digest;
     course.position = header.end;
     course.lastMs = header.lastMs;
@@ -188,6 +207,3 @@ export class Shipping {
     });
   }
 }
-
-/** So long one attempt to store a segment may take, whatever its size. */
-const patienceMs = 600_000;

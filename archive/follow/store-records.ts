@@ -1,7 +1,7 @@
 import { RewindError } from '../../errors/rewind-error.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { unlessTaken } from '../../repository/unless-taken.ts';
-import { baseKey, baseRecordKey, eventKey, segmentKey, timelineKey } from '../layout.ts';
+import { baseKey, baseRecordKey, eventKey, timelineKey } from '../layout.ts';
 import { readBase } from '../read/records.ts';
 import {
   ARCHIVE_FORMAT_VERSION,
@@ -13,48 +13,10 @@ import {
   type TimelineRecord,
   timelineSchema,
 } from '../records.ts';
-import { encodeSegment, encodeSegmentHeader, type SegmentHeader } from '../segment.ts';
-import { digestOfBytes, slicesOf } from './file-tail.ts';
+import { digestOfBytes } from './file-tail.ts';
 import type { HeldFile } from './held-files.ts';
 
-/** A longer body is not held: it is read twice. */
-const heldBodyBytes = 16 * 1024 * 1024;
-
-/** A segment that is ready to be stored: twice the same gives the same bytes. */
-export interface ReadySegment {
-  readonly key: string;
-  readonly header: SegmentHeader;
-  readonly digest: string;
-  readonly store: (signal: AbortSignal) => Promise<unknown>;
-}
-
-/** @returns undefined where the file has no such bytes any more */
-export async function readySegment(
-  repository: Repository,
-  { handle }: Pick<HeldFile, 'handle'>,
-  header: Omit<SegmentHeader, 'formatVersion' | 'sha256'>,
-): Promise<ReadySegment | undefined> {
-  const key = segmentKey(header.instance, header.timeline, header.start);
-  const from = header.file.offset;
-  const length = header.end - header.start;
-  if (length > heldBodyBytes) {
-    const sha256 = await digestOfBytes(handle, from, from + length);
-    if (sha256 === undefined) return undefined;
-    const { line, digest, header: whole } = encodeSegmentHeader({ ...header, sha256 });
-    const bytes = async function* () {
-      yield line;
-      for await (const slice of slicesOf(handle, from, from + length)) yield Buffer.from(slice);
-    };
-    const sizeHint = line.length + length;
-    return { key, header: whole, digest, store: (signal) => repository.putStream(key, bytes(), { sizeHint, signal }) };
-  }
-  const body = Buffer.allocUnsafe(length);
-  let read = 0;
-  for await (const slice of slicesOf(handle, from, from + length)) read += slice.copy(body, read);
-  if (read < length) return undefined;
-  const { bytes, digest, header: whole } = encodeSegment(header, body);
-  return { key, header: whole, digest, store: () => repository.putSmall(key, bytes) };
-}
+export { readySegment } from './ready-segment.ts';
 
 /** @returns false where another one has begun a timeline of this number */
 export async function storeTimeline(

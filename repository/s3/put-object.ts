@@ -3,6 +3,10 @@ import { ContentChecksum } from './content-checksum.ts';
 import { crc32, crc32Base64 } from './crc32.ts';
 import type { S3Store } from './store.ts';
 import { isTaken } from './store-failure.ts';
+import { withUnsignedBody } from './unsigned-body.ts';
+
+/** To sign less costs nobody anything. */
+const mostSigned = 256 * 1024;
 
 /**
  * Stores a small object by one request, unless its name is taken. Other errors are the SDK's.
@@ -27,7 +31,7 @@ export async function putObject(
     IfNoneMatch: '*',
   });
   try {
-    await store.client.send(request, { abortSignal: signal });
+    await store.client.send(bytes.length > mostSigned ? withUnsignedBody(request) : request, { abortSignal: signal });
     return checksum;
   } catch (error) {
     if (isTaken(error)) return 'taken';

@@ -9,10 +9,14 @@ import { INSTANCE } from './stage.ts';
 export interface FollowNews {
   readonly lagMs: number;
   readonly state: FollowFigures['state'];
+  /** 0: it does not know yet how far it is. */
+  readonly timeline: number;
   readonly segments: number;
   readonly shippedBytes: number;
   readonly unshippedBytes: number;
   readonly residentBytes: number;
+  /** Processor time since it began, of all its threads. */
+  readonly cpuMs: number;
 }
 
 const tellMs = 100;
@@ -27,9 +31,13 @@ process.once('disconnect', () => process.exit());
 process.once('message', () => end.abort());
 setInterval(() => {
   if (!figures) return;
-  const { lagMs, state, segments, shippedBytes, unshippedBytes } = figures;
+  const { lagMs, state, timeline, segments, shippedBytes, unshippedBytes } = figures;
   const residentBytes = process.memoryUsage.rss();
-  process.send!({ lagMs, state, segments, shippedBytes, unshippedBytes, residentBytes } satisfies FollowNews);
+  const { user, system } = process.cpuUsage();
+  const cpuMs = (user + system) / 1000;
+  process.send!({
+    ...{ lagMs, state, timeline, segments, shippedBytes, unshippedBytes, residentBytes, cpuMs },
+  } satisfies FollowNews);
 }, tellMs);
 const io = { signal: end.signal, onProgress: () => undefined };
 const { segmentBytes, segmentMs, spoolBytes } = archive;

@@ -7,6 +7,9 @@ const [port, bytesPerSecond] = process.argv.slice(2).map(Number) as [number, num
 const tickMs = 5;
 const valueBytes = 1_000;
 const keys = 100_000;
+/** In bytes. */
+const mostWaiting = 4 * 1024 * 1024;
+const mostBatch = 2_000;
 /** Commands that are made once and sent again and again. */
 const made = 512;
 
@@ -26,7 +29,8 @@ let next = 0;
 setInterval(() => {
   const due = ((performance.now() - begun) / 1000) * bytesPerSecond;
   const batch: Buffer[] = [];
-  while (sent < due) {
+  // More than that Redis has not taken yet: it is asked for more than it can.
+  while (sent < due && socket.writableLength < mostWaiting && batch.length < mostBatch) {
     const command = commands[next++ % made]!;
     batch.push(command);
     sent += command.length;

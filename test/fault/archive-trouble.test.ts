@@ -238,6 +238,8 @@ test('what destroys is told when it was read, while the store takes nothing, as 
   for (let i = 0; i < 100; i++) await redis.set(`mass:${i}`, '1');
   await shipped('mass:99');
   store.fails = 'STORE_UNAVAILABLE';
+  await redis.set('not taken', '1');
+  await until('a segment waits for the store', async () => following?.figures()?.state === 'store');
   await redis.flushdb();
   await redis.flushall();
   await until('both are told', async () => told.length >= 2);

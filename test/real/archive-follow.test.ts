@@ -25,7 +25,7 @@ test('what was written before the host’s folder went is there byte for byte, b
   const server = await startRedis({ config: { ...followable, appendfsync: 'always' } });
   const redis = await connectRedis({ url: server.url });
   const context = await archiveContext(server, { home: home.path, repository: store.path });
-  const following = follow(context, { segmentBytes: 20_000 });
+  const following = follow(context, { segmentBytes: 20_000, mostSegmentBytes: 20_000 });
   try {
     await redis.set('before', binary);
     await until('the first base', async () => (following.figures()?.bases ?? 0) > 0);
