@@ -54,16 +54,50 @@ export class Listpack implements BlobFormat {
       c.commit();
       this.#seen++;
     }
-    while (this.#entry(c)) {
-      c.commit();
-      this.#seen++;
-    }
+    do this.#shortEntries(c);
+    while (this.#entryAndMore(c));
     if (this.#count !== countUnknown && this.#count !== this.#seen) {
       throw c.corrupt(`a listpack claims ${this.#count} elements and holds ${this.#seen}`);
     }
     if (this.#read !== this.#total) throw c.corrupt(`a listpack claims ${this.#total} bytes and has ${this.#read}`);
     this.elements.end(c);
     c.commit();
+  }
+
+  /**
+   * Most elements are small integers and short texts, with a byte before and a byte behind them: those that are shown
+   * whole are read here, in half the time that it takes to look at each byte's end.
+   */
+  #shortEntries(c: Cursor): void {
+    const { buf, limit } = c;
+    const { elements } = this;
+    const begin = c.pos;
+    let pos = begin;
+    let seen = 0;
+    for (;;) {
+      const first = pos < limit ? buf[pos]! : endByte;
+      if (first >= 0xc0) break;
+      const end = first < 0x80 ? pos + 1 : pos + 1 + (first & 0x3f);
+      if (end >= limit) break;
+      c.pos = end;
+      if (buf[end] !== end - pos) throw c.corrupt("a listpack element's two lengths differ");
+      c.pos = end + 1;
+      if (first < 0x80) elements.int(c, first);
+      else elements.text(c, buf, pos + 1, end, true);
+      pos = end + 1;
+      seen++;
+    }
+    this.#seen += seen;
+    this.#read += pos - begin;
+    c.commit();
+  }
+
+  /** Reads one entry of any kind; false at the end byte. */
+  #entryAndMore(c: Cursor): boolean {
+    const more = this.#entry(c);
+    if (more) this.#seen++;
+    c.commit();
+    return more;
   }
 
   /** Reads one entry and gives it on; false at the end byte. */

@@ -135,6 +135,20 @@ describe('scores', () => {
     }
   });
 
+  test('so do numbers that lie in the middle between two doubles, and beside it', () => {
+    const random = new Random(10);
+    for (let i = 0; i < 4_000; i++) {
+      const whole = 2n ** 52n + (BigInt(random.bits()) << 20n) + BigInt(random.below(2 ** 20));
+      for (const integer of [whole * 2n + 1n, whole * 4n + 2n, whole * 4n + 1n]) {
+        const digits = String(integer);
+        const point = random.below(digits.length + 1);
+        const text = `${digits.slice(0, point)}.${digits.slice(point)}`;
+        expect(Object.is(parse(digits), Number(digits)), digits).toBe(true);
+        expect(Object.is(parse(text), Number(text)), text).toBe(true);
+      }
+    }
+  });
+
   test.each([
     ['inf', Number.POSITIVE_INFINITY],
     ['+inf', Number.POSITIVE_INFINITY],
