@@ -7,6 +7,7 @@ import { RewindError } from '../errors/rewind-error.ts';
 import { isAlive, processIdentity } from '../process/process-identity.ts';
 import { findOnPath } from '../process/program-path.ts';
 import { addressOf } from '../redis/connection.ts';
+import { beginStart, endStart, findBegun } from './begun-start.ts';
 import { wasKilledForMemory } from './kernel-log.ts';
 import { prepareEnd } from './last-save.ts';
 import { askLoadState } from './loading-progress.ts';
@@ -34,6 +35,18 @@ export function processService(
 
   const runs = ({ pid, identity, exit }: ProcessRecord): boolean => exit === undefined && isAlive(pid, identity);
 
+  /** An agent that was killed between starting a server and recording it left a start that is only begun. */
+  const recorded = async (): Promise<ProcessRecord | undefined> => {
+    const begun = await findBegun(logFile);
+    if (begun !== undefined) {
+      await changeRecord(recordPath, (now) =>
+        now?.pid === begun.pid && now.identity === begun.identity ? now : begun,
+      );
+      await endStart(logFile);
+    }
+    return readRecord(recordPath);
+  };
+
   const lines = async (since: number): Promise<string[]> => {
     const own = await lastLogLines(logFile, exitLines, since);
     const configured = around.logFile ? await lastLogLines(around.logFile, exitLines) : [];
@@ -55,6 +68,7 @@ export function processService(
     }
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const logFrom = await logLength(logFile);
+    await beginStart(logFile, logFrom);
     const output = openSync(logFile, 'a', 0o600);
     // A server that goes to the background is nobody's child: its pid and its end would be known to nobody.
     const child = spawn(program, [...args, '--daemonize', 'no', ...asReplica(replicaOf)], {
@@ -78,6 +92,7 @@ export function processService(
       logFrom,
     };
     await changeRecord(recordPath, () => record);
+    await endStart(logFile);
     const noteExit = (code: number | null, signal: NodeJS.Signals | null): void => {
       const exit = { code, signal, at: new Date().toISOString() };
       const isItsOwn = (now: ProcessRecord | undefined) => now?.pid === pid && now.identity === record.identity;
@@ -91,7 +106,7 @@ export function processService(
   return {
     describe: `redis-server ${args.join(' ')}`,
     async state(): Promise<ServiceState> {
-      const record = await readRecord(recordPath);
+      const record = await recorded();
       if (record === undefined) return 'stopped';
       if (runs(record)) return 'running';
       if (record.told) return 'stopped';
@@ -99,7 +114,7 @@ export function processService(
       return record.exit?.code === 0 ? 'stopped' : 'failed';
     },
     async start(io, how) {
-      let record = await readRecord(recordPath);
+      let record = await recorded();
       if (record === undefined || !runs(record)) {
         await refuseStranger('start a second one');
         record = await spawnServer(how?.replicaOf);
@@ -111,7 +126,7 @@ export function processService(
       await waitLoaded(around.target, { ended, lastWords, silentMs: around.silentMs }, io);
     },
     async stop(io, options) {
-      const record = await readRecord(recordPath);
+      const record = await recorded();
       if (record === undefined || !runs(record)) return refuseStranger('stop it');
       await prepareEnd(around.target, options?.lastSave ?? 'as-configured');
       await changeRecord(recordPath, (now) => now && { ...now, told: true });

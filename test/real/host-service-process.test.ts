@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -153,6 +153,31 @@ test('the server outlives the agent that started it, and one killed -9 is told f
   expect(await made.service.state()).toBe('failed');
 });
 
+test.skipIf(process.platform !== 'linux')(
+  'a server whose agent was killed between starting and recording it is found again, and no second one is started (Linux: /proc)',
+  async () => {
+    const { service, around, args, pid } = await scene();
+    await service.start(io);
+    const started = await pid();
+    // What such an agent leaves: its start is begun, and there is no record.
+    const folder = join(around.home, 'server', 'orders');
+    const begun = JSON.stringify({ startedAt: 'then', logFrom: 0, before: [] });
+    await writeFile(join(folder, 'start.json'), begun);
+    await rm(join(folder, 'process.json'));
+
+    const next = serviceOf({ process: { args } }, around);
+    expect(await next.state()).toBe('running');
+    await next.start(io);
+    expect(await pid()).toBe(started);
+    await next.stop(io, { lastSave: 'never' });
+    expect(isAlive(started)).toBe(false);
+    // Begun by nobody that still runs: another one is started.
+    await writeFile(join(folder, 'start.json'), begun);
+    await next.start(io);
+    expect(await pid()).not.toBe(started);
+  },
+);
+
 test('a server that somebody else started is neither stopped nor joined by a second one', async () => {
   const { around, args } = await scene();
   const other = await startRedis({ port: Number(new URL(around.target.url).port) });
@@ -185,7 +210,10 @@ test('a pid that another process has now is never signalled', async () => {
   const stranger = spawn('sleep', ['60'], { stdio: 'ignore' });
   undo.push(() => stranger.kill('SIGKILL'));
   const path = join(around.home, 'server', 'orders', 'process.json');
-  const record = JSON.parse(await readFile(path, 'utf8'));
+  const read = async () => JSON.parse(await readFile(path, 'utf8'));
+  // Its end is noted when its parent hears of it.
+  await expect.poll(read, { timeout: 10_000 }).toHaveProperty('exit');
+  const record = await read();
   await writeFile(path, JSON.stringify({ ...record, pid: stranger.pid, exit: undefined }));
   expect(await pid()).toBe(stranger.pid);
   expect(await service.state()).toBe('stopped');
