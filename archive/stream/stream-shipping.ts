@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { RewindError } from '../../errors/rewind-error.ts';
 import type { Boundary } from '../follow/file-tail.ts';
 import { LookAgain } from '../follow/look-again.ts';
-import { readySegment, takenOver } from '../follow/store-records.ts';
+import { SegmentMaker } from '../follow/ready-segment.ts';
+import { takenOver } from '../follow/store-records.ts';
 import type { Stretch } from '../follow/stretch.ts';
 import { recordDestructive, recordEvent, recordOf, type StreamCourse } from './stream-course.ts';
 import type { StreamGoesOn } from './stream-goes-on.ts';
@@ -20,6 +21,7 @@ export class StreamShipping {
   readonly #course: StreamCourse;
   readonly #goesOn: StreamGoesOn;
   readonly #stopped: () => boolean;
+  readonly #segments: SegmentMaker;
   #idle = false;
   #collidedAt = Number.NEGATIVE_INFINITY;
 
@@ -28,6 +30,7 @@ export class StreamShipping {
     this.#course = course;
     this.#goesOn = goesOn;
     this.#stopped = stopped;
+    this.#segments = new SegmentMaker(course.context.repository);
   }
 
   /** True where every whole command that has come was shipped at the last look. */
@@ -101,7 +104,7 @@ export class StreamShipping {
     const known = run.marks.upToEnd(end.offset);
     const seen = known.length > 0 ? known : [[course.options.now(), end.offset] as const];
     const times = seen.map(([ms]) => ms);
-    const ready = await readySegment(course.context.repository, file, {
+    const ready = await this.#segments.ready(file, {
       ...recordOf(course),
       start: fileStart + from.offset,
       end: fileStart + end.offset,
