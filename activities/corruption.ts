@@ -1,8 +1,12 @@
 import { constants, copyFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { followerOf } from '../archive/follow/follow-aof.ts';
+import { shipTailBeforeStart } from '../archive/follow/ship-tail.ts';
+import { saveMoment } from '../archive/read/save-moment.ts';
 import type { InstanceContext } from '../backup/instance-context.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { RewindError } from '../errors/rewind-error.ts';
+import { type ArchivedState, archivedOrWhyNot } from '../incident/corruption/archived-state.ts';
 import type { BuiltChoice } from '../incident/corruption/build-choice.ts';
 import { buildProven, type ProvenChoice } from '../incident/corruption/build-proven.ts';
 import { type CorruptionChoice, choicesOf } from '../incident/corruption/choices.ts';
@@ -14,6 +18,7 @@ import { type SwappedIn, swapIn } from '../incident/corruption/swap-in.ts';
 import { serviceBeside, settingsBeside } from '../incident/crash/crash-site.ts';
 import { type ServerVersion, versionBeside } from '../incident/crash/start-node.ts';
 import { foundPart } from '../process/found-parts.ts';
+import type { StepIO } from '../process/step-io.ts';
 import { withRedis } from '../redis/connection.ts';
 import { keysOf, readInfo } from '../redis/info.ts';
 import { listBackups } from '../repository/catalogue.ts';
@@ -28,9 +33,16 @@ export interface FoundDamage {
   /** Keys that the server holds, where it runs although its files are damaged. */
   readonly runningWith?: number;
   readonly server: ServerVersion;
+  /** Where the instance has an archive: what it has of the data … */
+  readonly archived?: ArchivedState;
+  /** … or why that is no choice. */
+  readonly archiveTold?: string;
 }
 
-export type { ProvenChoice };
+export type { ArchivedState, ProvenChoice };
+
+/** A follower has read within milliseconds what is there; a store that is down is not waited for, in milliseconds. */
+const shipWithinMs = 20_000;
 
 /** Steps on the damaged files; they run where the files are. */
 export function corruptionActivities(
@@ -43,6 +55,7 @@ export function corruptionActivities(
       runStep(async (io) => {
         const context = await contextOf(subject);
         const { dir, settings, server } = await filesBeside(context);
+        await shipWhatIsLeft(context, io);
         const aside = join(restoreFolder(context.home, subject.restoreId), 'aside');
         await mkdir(aside, { recursive: true, mode: 0o700 });
         await copyAside(dir, aside, settings, io);
@@ -51,14 +64,16 @@ export function corruptionActivities(
         const runningWith = await withRedis(context.target, async (redis) =>
           keysOf(await readInfo(redis, 'keyspace')),
         ).catch(() => undefined);
-        return { diagnosis, runningWith, server };
+        const { archived, told } = await archivedBeside(context, aside, settings, io);
+        return { diagnosis, runningWith, server, archived, archiveTold: told };
       }),
 
     /** Builds what was chosen on the copies, and has a real server of our own load it. */
-    buildChoice: (subject: RestoreSubject, choice: string): Promise<ProvenChoice> =>
+    buildChoice: (subject: RestoreSubject, choice: string, archived?: ArchivedState): Promise<ProvenChoice> =>
       runStep(async (io) => {
         const context = await contextOf(subject);
         const { home, repository } = context;
+        const place = { repository, instance: subject.instance };
         const { settings, server } = await filesBeside(context);
         const folder = restoreFolder(home, subject.restoreId);
         const prover = chooseServer(await findServers(serversOf(config)), {
@@ -78,6 +93,14 @@ export function corruptionActivities(
             const point = await findRestorePoint(repository, subject.instance, id);
             await copyFile(await stageDump(repository, folder, point, io), path, constants.COPYFILE_FICLONE);
           },
+          archived: archived && {
+            place,
+            state: archived,
+            saveAsDump: (path: string) => {
+              const sandbox = { home, servers: [prover], maxMemoryBytes: config.sandbox.maxMemoryBytes };
+              return saveMoment(place, archived.moment, sandbox, path, io);
+            },
+          },
         };
         return buildProven(prover, request, limits, io);
       }),
@@ -92,7 +115,7 @@ export function corruptionActivities(
         await service?.stop(io, { lastSave: 'never' });
         const answers = () => withRedis(context.target, async () => true).catch(() => false);
         const isRunning = service ? async () => (await service.state()) === 'running' : answers;
-        return swapIn(dir, built, settings, subject.restoreId, isRunning, io);
+        return asOwnChange(context, 'restore', () => swapIn(dir, built, settings, subject.restoreId, isRunning, io));
       }),
   };
 }
@@ -105,12 +128,36 @@ export function corruptionChoicesActivity(
     corruptionChoices: (
       subject: Pick<RestoreSubject, 'instance' | 'policyDigest'>,
       diagnosis: Diagnosis,
+      archived?: ArchivedState,
     ): Promise<CorruptionChoice[]> =>
       runStep(async () => {
         const { repository } = await contextOf(subject);
-        return choicesOf(diagnosis, await listBackups(repository, subject.instance, { all: true }), new Date());
+        const backups = await listBackups(repository, subject.instance, { all: true });
+        return choicesOf(diagnosis, backups, new Date(), archived);
       }),
   };
+}
+
+/** Whole commands that the archive does not have yet are in no danger once they are there. */
+async function shipWhatIsLeft(context: InstanceContext, io: StepIO): Promise<void> {
+  // One that cannot read on never has all.
+  if (followerOf(context.policy.instance)?.figures.state === 'damaged') return;
+  const enough = AbortSignal.timeout(shipWithinMs);
+  const shipped = shipTailBeforeStart(context, { ...io, signal: AbortSignal.any([io.signal, enough]) });
+  await shipped.catch((error: unknown) => {
+    // What is not shipped is read from the disk.
+    if (!enough.aborted) throw error;
+  });
+}
+
+async function archivedBeside(
+  { policy, repository }: InstanceContext,
+  aside: string,
+  settings: PersistenceSettings,
+  io: StepIO,
+): Promise<{ archived?: ArchivedState; told?: string }> {
+  if (!policy.archive) return {};
+  return archivedOrWhyNot({ repository, instance: policy.instance }, aside, settings, io);
 }
 
 async function filesBeside(

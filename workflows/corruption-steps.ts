@@ -1,5 +1,6 @@
 import { proxyActivities } from '@temporalio/workflow';
 import type {
+  ArchivedState,
   CorruptionActivities,
   CorruptionChoicesActivity,
   FoundDamage,
@@ -7,7 +8,6 @@ import type {
 } from '../activities/corruption.ts';
 import type { BuiltChoice } from '../incident/corruption/build-choice.ts';
 import type { CorruptionChoice } from '../incident/corruption/choices.ts';
-import type { Diagnosis } from '../incident/corruption/diagnosis.ts';
 import type { SwappedIn } from '../incident/corruption/swap-in.ts';
 import type { InstancePolicy } from '../policy/instance-policy.ts';
 import type { RestoreSubject } from '../restore/restore-subject.ts';
@@ -28,20 +28,23 @@ export function corruptionSteps(policy: InstancePolicy, story: RunStory) {
         subject,
       ]);
       story.tell(found.diagnosis.text);
+      if (found.archiveTold !== undefined) story.tell(found.archiveTold);
       return found;
     },
 
-    corruptionChoices: (diagnosis: Diagnosis): Promise<CorruptionChoice[]> =>
+    corruptionChoices: ({ diagnosis, archived }: FoundDamage): Promise<CorruptionChoice[]> =>
       orchestrator.corruptionChoices.executeWithOptions({ summary: 'what each way back loses' }, [
         { instance: policy.instance, policyDigest: policy.digest },
         diagnosis,
+        archived,
       ]),
 
-    async buildChoice(subject: RestoreSubject, choice: string): Promise<ProvenChoice> {
+    async buildChoice(subject: RestoreSubject, choice: string, archived?: ArchivedState): Promise<ProvenChoice> {
       story.step('buildChoice');
       const proven = await host.buildChoice.executeWithOptions({ summary: `${choice}, on the copies` }, [
         subject,
         choice,
+        archived,
       ]);
       const { keys, loadMs } = proven.loaded;
       story.tell(`${choice} is built; a server of our own has loaded ${keys} keys of it in ${seconds(loadMs)}`);

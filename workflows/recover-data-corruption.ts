@@ -97,7 +97,7 @@ async function chooseAndBuild(
 ): Promise<{ choice: CorruptionChoice; proven?: ProvenChoice }> {
   const refused = new Set<string>();
   for (;;) {
-    const choices = await steps.corruptionChoices(found.diagnosis);
+    const choices = await steps.corruptionChoices(found);
     const shown = gatePlan(
       found,
       choices.filter(({ id }) => !refused.has(id)),
@@ -117,7 +117,7 @@ async function chooseAndBuild(
         'CORRUPTION_NOTHING_READABLE',
       ]);
       const alreadyDone = () => 'Nothing of the original was touched.';
-      const proven = await withPatience('buildChoice', () => steps.buildChoice(subject, choice.id), {
+      const proven = await withPatience('buildChoice', () => steps.buildChoice(subject, choice.id, found.archived), {
         gates,
         story,
         passes,

@@ -4,6 +4,8 @@ import { dirname, join } from 'node:path';
 import { type AofFile, type AofManifest, formatAofManifest } from '../../aof/manifest.ts';
 import { RewindError } from '../../errors/rewind-error.ts';
 import type { StepIO } from '../../process/step-io.ts';
+import { FROM_ARCHIVE } from './archive-choice.ts';
+import { type ArchivedRequest, layDownArchived, placeArchived } from './build-archived.ts';
 import { type FoundFiles, findFiles, manifestPath, writesManyParts } from './found-files.ts';
 import { writeUntilDamage, writeWithoutDamage } from './salvage-aof.ts';
 import { salvageRdb, syncFolder, writeSalvage } from './salvage-rdb.ts';
@@ -23,6 +25,10 @@ export interface BuildRequest {
   readonly withoutFunctions?: boolean;
   /** Puts the dump of a backup at a path, whole and compared with its SHA-256: for `backup:<id>`. */
   readonly fetchBackup?: (id: string, path: string, io: StepIO) => Promise<void>;
+  /** For `archive`: what it has; and how a dump is made of it, for a server without an append-only file. */
+  readonly archived?: ArchivedRequest & {
+    readonly saveAsDump: (path: string, io: StepIO) => Promise<void>;
+  };
 }
 
 export interface BuiltFile {
@@ -77,6 +83,7 @@ async function perform(request: BuildRequest, io: StepIO): Promise<Made> {
     if (fetchBackup === undefined) throw impossible(choice, 'there is nothing to fetch a backup with');
     return placeDump(request, (path) => fetchBackup(choice.slice('backup:'.length), path, io), io);
   }
+  if (choice === FROM_ARCHIVE) return fromArchive(request, io);
   if (choice === 'dump-beside' || (choice === 'salvage' && !settings.appendonly)) {
     const source = join(asideDir, settings.dbfilename);
     if (choice === 'dump-beside') return placeDump(request, (path) => copyContent(source, path), io);
@@ -95,6 +102,26 @@ async function perform(request: BuildRequest, io: StepIO): Promise<Made> {
   if (choice === 'base-and-later') return withoutDamage(request, found, false, io);
   if (choice === 'salvage') return withoutDamage(request, found, true, io);
   throw impossible(choice, 'it is not one of the choices');
+}
+
+/** The archive's end, and what follows on the disk, where the server looks for its data. */
+async function fromArchive(request: BuildRequest, io: StepIO): Promise<Made> {
+  const { choice, archived, settings, workDir } = request;
+  if (archived === undefined) throw impossible(choice, 'nothing is known of an archive');
+  if (!settings.appendonly) return placeDump(request, (path) => archived.saveAsDump(path, io), io);
+  const made = await layDownArchived(archived, request, io);
+  const { appendfilename, appenddirname } = settings;
+  if (!(await hasManyParts(request))) {
+    await placeArchived(made, workDir, { base: appendfilename, incr: appendfilename }, io);
+    return { paths: [appendfilename], notes: [] };
+  }
+  const base: AofFile = { name: `${appendfilename}.1.base.${made.baseKind}`, seq: 1, type: 'base' };
+  const incr: AofFile = { name: `${appendfilename}.1.incr.aof`, seq: 1, type: 'incr' };
+  const paths = { base: join(appenddirname, base.name), incr: join(appenddirname, incr.name) };
+  await placeArchived(made, workDir, paths, io);
+  const incrs = made.incr === made.base ? [] : [incr];
+  const manifest = await writeManifest(request, { base, incrs, history: [] });
+  return { paths: [paths.base, ...incrs.map(() => paths.incr), manifest], notes: [] };
 }
 
 /** A dump where the server looks for its data: as its dump, or as the base of its append-only files. */

@@ -1,4 +1,6 @@
 import type { BackupEntry } from '../../repository/catalogue.ts';
+import { archiveChoice } from './archive-choice.ts';
+import type { ArchivedState } from './archived-state.ts';
 import type { Diagnosis, FileDiagnosis } from './diagnosis.ts';
 
 /** One way out, with what it loses. */
@@ -6,7 +8,8 @@ export interface CorruptionChoice {
   /**
    * `backup:<id>`; `aof-until-damage`: all commands up to the damage; `base-and-later`: the damaged part skipped, and
    * on behind it; `salvage`: the keys that can be read out of the damaged dump (with an append-only file, and all
-   * readable commands after it); `dump-beside`: the dump that lies beside the append-only file.
+   * readable commands after it); `dump-beside`: the dump that lies beside the append-only file; `archive`: the state as the
+   * archive has it, and what on the disk follows from that.
    */
   readonly id: string;
   /** What it is, for a person. */
@@ -30,10 +33,17 @@ export interface CorruptionChoice {
  *
  * @param entries the instance's backups, in any order
  * @param now when nothing says when the last write was
+ * @param archived where the instance has an archive: of two that lose the same it comes first, for nothing in it is guessed
  */
-export function choicesOf(diagnosis: Diagnosis, entries: readonly BackupEntry[], now: Date): CorruptionChoice[] {
+export function choicesOf(
+  diagnosis: Diagnosis,
+  entries: readonly BackupEntry[],
+  now: Date,
+  archived?: ArchivedState,
+): CorruptionChoice[] {
   const lastWriteMs = lastWrite(diagnosis, now);
   const choices = [
+    ...(archived === undefined ? [] : [archiveChoice(archived, diagnosis, lastWriteMs)]),
     ...(diagnosis.form === 'rdb' ? salvageOfDump(diagnosis, lastWriteMs) : ofAppendOnly(diagnosis, lastWriteMs)),
     ...dumpBeside(diagnosis, lastWriteMs),
     ...ofBackups(entries, diagnosis, lastWriteMs),
