@@ -2,7 +2,7 @@ import type { FollowFigures } from '../archive/follow/follow-options.ts';
 import type { Finding } from './finding.ts';
 import type { HostFacts } from './host-facts.ts';
 import type { Observed } from './observed.ts';
-import { configSet } from './redis-cli.ts';
+import { configSet, redisCli } from './redis-cli.ts';
 import type { RedisFacts } from './redis-facts.ts';
 import { shellWord } from './shell-word.ts';
 import { bytesInWords, durationInWords } from './words.ts';
@@ -35,8 +35,11 @@ export function archiveFindings(
   const { archive } = observed.policy;
   if (!archive) return [];
   return [
-    ...(redis ? fileFindings(redis, observed) : []),
-    ...spoolFindings(host, archive.spoolBytes),
+    ...(archive.from === 'file'
+      ? [...(redis ? fileFindings(redis, observed) : []), ...spoolFindings(host, archive.spoolBytes)]
+      : redis
+        ? linkFindings(redis, observed)
+        : []),
     ...(observed.archive ? followerFindings(observed.archive, observed) : []),
   ];
 }
@@ -83,6 +86,32 @@ function fileFindings({ server, persistence }: RedisFacts, { url }: Observed): F
   return findings;
 }
 
+/** A backlog that a busy server fills before a link is made again. */
+const smallBacklogBytes = 16 * 1024 ** 2;
+
+function linkFindings({ replication }: RedisFacts, { url, policy }: Observed): Finding[] {
+  const findings: Finding[] = [];
+  const { backlogBytes, replicaBufferLimit } = replication ?? {};
+  if (backlogBytes !== undefined && backlogBytes < smallBacklogBytes) {
+    findings.push({
+      code: 'ARCHIVE_SMALL_BACKLOG',
+      severity: 'warning',
+      consequence: `Redis keeps the last ${bytesInWords(backlogBytes)} of its stream (repl-backlog-size): where more is written while the link is down, the archive of ${policy.instance} has a gap, and Redis has to save once more for its next base.`,
+      fix: configSet(url, 'repl-backlog-size', '64mb'),
+    });
+  }
+  if (replicaBufferLimit === 0) {
+    findings.push({
+      code: 'ARCHIVE_BUFFER_UNLIMITED',
+      severity: 'warning',
+      consequence:
+        'What a replica does not read is kept in Redis’ memory without a limit (client-output-buffer-limit replica 0): where the archive’s process is stopped or its network hangs, Redis would run out of memory.',
+      fix: `${redisCli(url)} CONFIG SET client-output-buffer-limit 'replica 256mb 64mb 60'`,
+    });
+  }
+  return findings;
+}
+
 function spoolFindings(host: HostFacts | undefined, spoolBytes: number): Finding[] {
   const { freeBytes, dir = '.' } = host?.dump ?? {};
   if (freeBytes === undefined || freeBytes >= spoolBytes) return [];
@@ -99,13 +128,13 @@ function spoolFindings(host: HostFacts | undefined, spoolBytes: number): Finding
 function followerFindings(facts: ArchiveFacts, { policy }: Observed): Finding[] {
   const { running, figures, ageMs = 0 } = facts;
   const { rpoSeconds } = policy.objectives;
+  const byFile = policy.archive?.from !== 'replication';
   if (!running) {
     return [
       {
         code: 'ARCHIVE_NOT_RUNNING',
         severity: 'error',
-        consequence:
-          'The archive is on, and no run follows the append-only file: what is written now is in no archive.',
+        consequence: 'The archive is on, and no run follows what is written: what is written now is in no archive.',
         fix: 'rewind apply',
       },
     ];
@@ -115,7 +144,7 @@ function followerFindings(facts: ArchiveFacts, { policy }: Observed): Finding[] 
     findings.push({
       code: 'ARCHIVE_LET_GO',
       severity: 'error',
-      consequence: `The store did not take what was written, and more than ${bytesInWords(policy.archive?.spoolBytes ?? 0)} were held for it: the oldest was let go. Moments in that gap cannot be restored.`,
+      consequence: `The store did not take what was written, and more than ${bytesInWords(policy.archive?.spoolBytes ?? 0)} were held for it: ${byFile ? 'the oldest was let go' : 'what came then was not taken any more'}. Moments in that gap cannot be restored.`,
       fix: `rewind timeline ${policy.instance}`,
     });
   }
@@ -123,9 +152,11 @@ function followerFindings(facts: ArchiveFacts, { policy }: Observed): Finding[] 
     findings.push({
       code: 'ARCHIVE_SILENT',
       severity: 'error',
-      consequence:
-        'No agent tells that it follows the append-only file: what is written now is on Redis’ own disk only.',
-      fix: `rewind worker --role host --instance ${policy.instance}`,
+      consequence: `No ${byFile ? 'agent tells that it follows the append-only file' : 'worker tells that it follows the replication stream'}: what is written now is on Redis’ own disk only.`,
+      fix:
+        policy.source === 'agent'
+          ? `rewind worker --role host --instance ${policy.instance}`
+          : 'rewind worker --role orchestrator',
     });
     return findings;
   }
@@ -144,7 +175,7 @@ function followerFindings(facts: ArchiveFacts, { policy }: Observed): Finding[] 
     findings.push({
       code: 'ARCHIVE_STORE_DOWN',
       severity: 'error',
-      consequence: `The store does not take what is written: ${bytesInWords(figures.unshippedBytes)} wait on Redis’ disk (${figures.note ?? 'no reason told'}).`,
+      consequence: `The store does not take what is written: ${bytesInWords(figures.unshippedBytes)} wait on ${byFile ? 'Redis’ disk' : 'the disk of who follows'} (${figures.note ?? 'no reason told'}).`,
       fix: `rewind check ${policy.instance}, once the store answers`,
     });
   } else if (rpoSeconds !== undefined && lagMs !== undefined && lagMs > rpoSeconds * 1_000) {

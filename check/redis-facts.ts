@@ -11,11 +11,19 @@ export interface RedisFacts {
   readonly keys: number;
   readonly memory: { readonly usedBytes: number; readonly datasetBytes: number; readonly rssBytes: number };
   readonly persistence: PersistenceFacts;
+  readonly replication?: ReplicationFacts;
   /** Redis' own switch against transparent huge pages. */
   readonly disablesHugePages?: boolean;
   readonly modules?: readonly string[];
   readonly dump?: { readonly dir: string; readonly dbfilename: string };
   readonly logFile?: string;
+}
+
+/** What Redis keeps for those who read its stream, in bytes. */
+export interface ReplicationFacts {
+  readonly backlogBytes?: number;
+  /** Of what one of them has not read yet (hard limit); 0: none. */
+  readonly replicaBufferLimit?: number;
 }
 
 export interface PersistenceFacts {
@@ -59,6 +67,10 @@ export async function readRedisFacts(redis: Redis): Promise<RedisFacts> {
       appendStamps: yes(await value('aof-timestamp-enabled')),
       appendFsync: await value('appendfsync'),
     },
+    replication: {
+      backlogBytes: infoNumber(info, 'repl_backlog_size'),
+      replicaBufferLimit: replicaLimit(await value('client-output-buffer-limit')),
+    },
     disablesHugePages: yes(await value('disable-thp')),
     modules: await moduleNames(redis),
     dump: dir && dbfilename ? { dir, dbfilename } : undefined,
@@ -67,6 +79,12 @@ export async function readRedisFacts(redis: Redis): Promise<RedisFacts> {
 }
 
 const yes = (value: string | undefined): boolean | undefined => (value === undefined ? undefined : value === 'yes');
+
+/** `normal 0 0 0 slave 268435456 67108864 60 pubsub …` */
+function replicaLimit(limits: string | undefined): number | undefined {
+  const limit = /\b(?:slave|replica) (\d+)/.exec(limits ?? '')?.[1];
+  return limit === undefined ? undefined : Number(limit);
+}
 
 /** Undefined where CONFIG is not allowed, or this server has no such setting. */
 async function configValue(redis: Redis, name: string): Promise<string | undefined> {

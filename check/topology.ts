@@ -15,7 +15,14 @@ export function topologyFindings({ topology }: RedisFacts, { policy, url }: Obse
     fix: `${redisCli(url)} INFO replication (then mend it, or instances.${policy.instance}.replicas in rewind.yaml)`,
   }));
   const { minReplicasToWrite = 0 } = topology;
-  if (minReplicasToWrite > 0) {
+  if (minReplicasToWrite > 0 && policy.archive?.from === 'replication') {
+    findings.push({
+      code: 'ARCHIVE_COUNTS_AS_REPLICA',
+      severity: 'warning',
+      consequence: `min-replicas-to-write is ${minReplicasToWrite}, and the replication link of the archive counts as one of them: Redis takes writes with one real replica fewer. It acknowledges nothing, so that WAIT is not changed by it.`,
+      fix: `${configSet(url, 'min-replicas-to-write', String(minReplicasToWrite + 1))}; then rewind apply --yes, where the archive is not begun yet`,
+    });
+  } else if (minReplicasToWrite > 0) {
     const counts = policy.source === 'replication' ? ' The link of a backup counts as one of them while it lasts.' : '';
     findings.push({
       code: 'MIN_REPLICAS_TO_WRITE',

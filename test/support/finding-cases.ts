@@ -1,4 +1,5 @@
 import type { InstanceView, Observed } from '../../check/observed.ts';
+import type { RedisFacts } from '../../check/redis-facts.ts';
 import { healthy, healthyHost, healthyRedis, healthySandbox, seeing } from './observed.ts';
 
 const GB = 1e9;
@@ -55,6 +56,14 @@ export const archived = (
   const usual = { state: 'following', lagMs: 900, unshippedBytes: 0, dropped: 0 };
   const archive = { running: true, figures: { ...usual, ...figures }, ageMs: 0 } as unknown as Observed['archive'];
   return { ...seen, archive: figures === false ? { running: false } : archive };
+};
+
+/** An archive by replication, of a server as it is seen. */
+export const streamed = (redis: Partial<RedisFacts>, replicas: string[] = []): Observed => {
+  const observed = healthy({ host: {}, dataClass: 'audit-log', archive: { from: 'replication' }, replicas });
+  const usual = { state: 'following', lagMs: 900, unshippedBytes: 0, dropped: 0 };
+  const archive = { running: true, figures: usual, ageMs: 0 } as unknown as Observed['archive'];
+  return { ...seeing({ redis }, observed), archive };
 };
 
 /** What is found, and what is to be said of it: the cases of the tests, and the examples of docs/CHECK.md. */
@@ -723,6 +732,39 @@ export const findingCases: FindingCase[] = [
     'warning',
     /the objective is/,
     /archive.segmentEvery/,
+  ],
+  [
+    'an archive by replication whose link counts for min-replicas-to-write',
+    streamed(
+      {
+        topology: {
+          ...topology,
+          minReplicasToWrite: 1,
+          replicas: [{ address: '10.0.0.6:6379', state: 'online', offset: 1 }],
+        },
+      },
+      ['redis://10.0.0.6:6379'],
+    ),
+    'ARCHIVE_COUNTS_AS_REPLICA',
+    'warning',
+    /counts as one of them.*WAIT is not changed/,
+    /CONFIG SET min-replicas-to-write 2.*rewind apply --yes/,
+  ],
+  [
+    'an archive by replication whose server keeps little of its stream',
+    streamed({ replication: { backlogBytes: 1024 ** 2, replicaBufferLimit: 256 * 1024 ** 2 } }),
+    'ARCHIVE_SMALL_BACKLOG',
+    'warning',
+    /has a gap/,
+    /CONFIG SET repl-backlog-size 64mb/,
+  ],
+  [
+    'an archive by replication whose server keeps all that is not read',
+    streamed({ replication: { backlogBytes: 64 * 1024 ** 2, replicaBufferLimit: 0 } }),
+    'ARCHIVE_BUFFER_UNLIMITED',
+    'warning',
+    /would run out of memory/,
+    /CONFIG SET client-output-buffer-limit 'replica 256mb 64mb 60'/,
   ],
   [
     'an archive whose spool has no room on the disk',
