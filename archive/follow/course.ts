@@ -14,6 +14,8 @@ export interface Course {
   /** Ship what is on the disk and end; the server need not answer. */
   readonly tailOnly: boolean;
   place: AofPlace;
+  /** The same files were followed from here before. */
+  readonly knownHere: boolean;
   /** The last answer of the server. */
   signs?: ServerSigns | undefined;
   /** Run id of the server whose file was last compared with what is archived. */

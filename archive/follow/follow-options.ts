@@ -6,6 +6,8 @@ export interface FollowOptions {
   readonly pollMs: number;
   /** Between two questions to Redis: who are you, is the append-only file on? */
   readonly askMs: number;
+  /** So long files and server must contradict each other before it is said that the files are another server's. */
+  readonly doubtMs: number;
   /** A segment is cut when so much is unshipped … */
   readonly segmentBytes: number;
   /** … or when its first byte was seen so long ago. */
@@ -35,6 +37,7 @@ export interface FollowOptions {
 export const followDefaults: FollowOptions = {
   pollMs: 50,
   askMs: 1_000,
+  doubtMs: 5_000,
   segmentBytes: 4 * 1024 * 1024,
   segmentMs: 3_000,
   mostSegmentBytes: 16 * 1024 * 1024,

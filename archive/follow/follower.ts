@@ -12,6 +12,7 @@ import { LookAgain } from './look-again.ts';
 import { Looks } from './looks.ts';
 import { PatientStore } from './patient-store.ts';
 import { Questions } from './questions.ts';
+import { SameFiles } from './same-files.ts';
 import { ServerWatch } from './server-watch.ts';
 import { Shipping } from './shipping.ts';
 import { Spool } from './spool.ts';
@@ -64,11 +65,12 @@ export class Follower {
     const [server, telling, store] = [this.#server, this.#telling, this.#store];
     const held = await HeldFiles.open(heldFolder(course.place));
     const looks = new Looks(course, held);
+    const sameFiles = new SameFiles(course.place, server, looks, this.#options.doubtMs);
     const spool = new Spool(course, held, looks, telling);
     this.#spool = spool;
     const bases = new BaseShipping(course, looks, store, spool, telling);
     const events = new EventRecords(course, store, telling);
-    const goingOn = new GoingOn(course, { server, held, looks, store, bases, events, telling });
+    const goingOn = new GoingOn(course, { server: sameFiles, held, looks, store, bases, events, telling });
     let failed: { error: unknown } | undefined;
     const stopped = () => {
       if (failed) throw failed.error;
@@ -82,7 +84,7 @@ export class Follower {
     await looks.look();
     const ended = new AbortController();
     const stop = AbortSignal.any([this.#io.signal, ended.signal]);
-    const background = [looks.run(stop), new Questions(course, server, spool).run(stop)].map((each) =>
+    const background = [looks.run(stop), new Questions(course, sameFiles, spool).run(stop)].map((each) =>
       each.catch((error: unknown) => {
         failed ??= { error };
       }),

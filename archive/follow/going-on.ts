@@ -7,7 +7,8 @@ import type { HeldFile, HeldFiles } from './held-files.ts';
 import { LookAgain } from './look-again.ts';
 import type { Looks } from './looks.ts';
 import type { PatientStore } from './patient-store.ts';
-import type { ServerSigns, ServerWatch } from './server-watch.ts';
+import type { SameFiles } from './same-files.ts';
+import type { ServerSigns } from './server-watch.ts';
 import { storeTimeline, takenOver } from './store-records.ts';
 import { Stretch } from './stretch.ts';
 import type { Telling } from './telling.ts';
@@ -17,8 +18,10 @@ import { type Continuation, type Place, whereToGoOn } from './where-to-go-on.ts'
 /** New timelines leave so much room that an agent which does not know of them yet gives no position twice. */
 const timelineStride = 2 ** 30;
 
+const unproven = 'whether the files are those of the server that answers shows when it writes';
+
 export interface GoingOnParts {
-  readonly server: ServerWatch;
+  readonly server: SameFiles;
   readonly held: HeldFiles;
   readonly looks: Looks;
   readonly store: PatientStore;
@@ -53,6 +56,8 @@ export class GoingOn {
     const signs = await server.ask();
     if (signs) course.signs = signs;
     course.comparedWith = signs?.runId;
+    const proven = server.proven || course.knownHere || course.tailOnly;
+    if (signs?.aofOn && files && !proven) return this.#notYet(unproven);
     if (!tip) {
       if (!files?.base || !signs) return this.#notYet();
       await this.#beginTimeline({ number: 1, start: 0, why: 'first', signs });
@@ -115,11 +120,11 @@ export class GoingOn {
     return true;
   }
 
-  async #notYet(): Promise<false> {
+  async #notYet(what?: string): Promise<false> {
     const { tailOnly, signs, options } = this.#course;
     const { telling, looks } = this.#parts;
     if (tailOnly) return false;
-    const why = signs?.aofOn === false ? 'appendonly is off' : (looks.problem ?? 'Redis does not answer');
+    const why = signs?.aofOn === false ? 'appendonly is off' : (what ?? looks.problem ?? 'Redis does not answer');
     telling.say(signs?.aofOn === false ? 'off' : 'waiting', why);
     await looks.next(options.askMs);
     return false;

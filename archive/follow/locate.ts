@@ -21,7 +21,7 @@ const isThere = [() => true, () => false] as const;
 export async function locate(
   { context, io, options, tailOnly }: Pick<Course, 'context' | 'io' | 'options' | 'tailOnly'>,
   { server, store, telling }: { server: ServerWatch; store: PatientStore; telling: Telling },
-): Promise<{ place: AofPlace; signs?: ServerSigns } | undefined> {
+): Promise<(Pick<Course, 'place' | 'knownHere'> & { signs?: ServerSigns }) | undefined> {
   for (;;) {
     const found = await server.place();
     const signs = found && (await server.ask());
@@ -40,9 +40,9 @@ export async function locate(
         place.lastFile = remembered.lastFile;
         place.lastSeq = remembered.lastSeq;
       }
-      return { place, signs };
+      return { place, signs, knownHere: remembered?.redisDir === found.redisDir };
     }
-    if (remembered) return { place: remembered };
+    if (remembered) return { place: remembered, knownHere: true };
     if (tailOnly) return undefined;
     telling.say('waiting', 'Redis does not answer, and nobody here has followed it before');
     await sleep(options.askMs, undefined, { signal: io.signal });

@@ -22,6 +22,7 @@ export class Looks {
   /** Ids of files that were followed to their end, and did not go on. */
   readonly exhausted = new Set<string>();
   #steps: ClockStep[] = [];
+  #looking: Promise<void> | undefined;
   #ended = Promise.withResolvers<void>();
 
   constructor(course: Course, held: HeldFiles) {
@@ -56,7 +57,16 @@ export class Looks {
     }
   }
 
+  /** One at a time: a file that two hold at once would be closed under one of them. */
   async look(): Promise<void> {
+    await this.#looking?.catch(() => undefined);
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = undefined;
+    });
+    await this.#looking;
+  }
+
+  async #look(): Promise<void> {
     try {
       await this.#watch.look();
       const { stretch } = this.#course;

@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { checkIdentity } from '../../backup/identity-check.ts';
 import { RewindError } from '../../errors/rewind-error.ts';
 import type { Course } from './course.ts';
-import type { ServerSigns, ServerWatch } from './server-watch.ts';
+import type { SameFiles } from './same-files.ts';
+import type { ServerSigns } from './server-watch.ts';
 import type { Spool } from './spool.ts';
 import { takenOver } from './store-records.ts';
 import { newestTimeline } from './tip.ts';
@@ -15,19 +16,19 @@ export const replicationIdsOf = ({ replicationId, previousId }: ServerSigns): st
 /** What is asked every second: the server who it is, the disk what is held on it, the store whether another agent is there. */
 export class Questions {
   readonly #course: Course;
-  readonly #server: ServerWatch;
+  readonly #server: SameFiles;
   readonly #spool: Spool;
   /** The replication id that the identity in the repository has. */
   #knownBy: string | undefined;
   #lookedForRivalAt = Date.now();
 
-  constructor(course: Course, server: ServerWatch, spool: Spool) {
+  constructor(course: Course, server: SameFiles, spool: Spool) {
     this.#course = course;
     this.#server = server;
     this.#spool = spool;
   }
 
-  /** Until the signal. @throws ARCHIVE_TAKEN_OVER, IDENTITY_REFUSED, REDIS_REFUSED_LOGIN */
+  /** Until the signal. @throws ARCHIVE_NOT_POSSIBLE, ARCHIVE_TAKEN_OVER, IDENTITY_REFUSED, REDIS_REFUSED_LOGIN */
   async run(signal: AbortSignal): Promise<void> {
     const course = this.#course;
     while (!signal.aborted) {

@@ -19,6 +19,10 @@ export interface ServerSigns {
   readonly aofOn: boolean;
   readonly rewriting: boolean;
   readonly configSets: number;
+  /** Bytes of its base and its incrs together, by its own count; absent with `appendonly no`. */
+  readonly aofBytes?: number;
+  /** The same when it started or last rewrote: right after a start, of the base alone. */
+  readonly aofBaseBytes?: number;
 }
 
 /** Redis' `dir`, `appenddirname`, `appendfilename`. */
@@ -106,6 +110,8 @@ export class ServerWatch {
 export function signsIn(text: string): ServerSigns {
   const info = parseInfo(text);
   const previousId = info.master_replid2;
+  const aofBytes = infoNumber(info, 'aof_current_size');
+  const aofBaseBytes = infoNumber(info, 'aof_base_size');
   return {
     ...serverVersion(info),
     runId: info.run_id ?? '',
@@ -118,5 +124,7 @@ export function signsIn(text: string): ServerSigns {
     aofOn: info.aof_enabled === '1',
     rewriting: info.aof_rewrite_in_progress === '1' || info.aof_rewrite_scheduled === '1',
     configSets: Number(/calls=(\d+)/.exec(info['cmdstat_config|set'] ?? '')?.[1] ?? 0),
+    ...(aofBytes === undefined ? {} : { aofBytes }),
+    ...(aofBaseBytes === undefined ? {} : { aofBaseBytes }),
   };
 }

@@ -41,7 +41,9 @@ export const instance = 'orders';
 export const followable = { appendonly: 'yes', 'aof-timestamp-enabled': 'yes', 'auto-aof-rewrite-percentage': '0' };
 
 /** Short enough for a test; whatever they are set to, no test's outcome depends on them. */
-export const quick: Partial<FollowOptions> = { pollMs: 10, askMs: 50, segmentMs: 100, retryMs: 50, retryMostMs: 500 };
+export const quick: Partial<FollowOptions> = {
+  ...{ pollMs: 10, askMs: 50, doubtMs: 500, segmentMs: 100, retryMs: 50, retryMostMs: 500 },
+};
 
 export async function archiveContext(
   server: { url: string },

@@ -1,0 +1,119 @@
+import type { FileHandle } from 'node:fs/promises';
+import { RewindError } from '../../errors/rewind-error.ts';
+import { type AofPlace, appendDir } from './aof-place.ts';
+import type { Looks } from './looks.ts';
+import type { FilesNow } from './manifest-watch.ts';
+import type { ServerSigns, ServerWatch } from './server-watch.ts';
+
+/** The server's own figure for base and incrs together, and what the files had right before and right after it was asked. */
+export interface SizeLook {
+  readonly server: number;
+  readonly before: number;
+  readonly after: number;
+  /** The server's figure for the base is that of the file: it has rewritten nothing since it started. */
+  readonly baseFits: boolean;
+}
+
+/** What is compared at most, newest last. */
+const mostLooks = 16;
+
+/**
+ * Whether the files are those of the server. The server appends and counts in one step of one thread, so that its figure
+ * lies between the two sizes; a file system that tells sizes late shows its earlier figures. Where a start has cut off a torn
+ * end, its figure stays too large by that until the next rewrite: then the difference has to be the same while it writes.
+ */
+export function judgeSizes(looks: readonly SizeLook[]): 'same' | 'open' | 'others' {
+  const [first, last] = [looks[0], looks.at(-1)];
+  if (!first || !last) return 'open';
+  const neverMore = looks.every(({ before, server }) => before <= server);
+  if (neverMore && looks.some(({ server }) => server <= last.after)) return 'same';
+  const grew = last.server > first.server;
+  const low = Math.max(...looks.map(({ server, after }) => server - after));
+  const high = Math.min(...looks.map(({ server, before }) => server - before));
+  if (grew && low <= high) return 'same';
+  return !grew && neverMore && last.baseFits ? 'open' : 'others';
+}
+
+/** Nothing proves that the files in a server's `dir` are its own: the same path may be there on another machine. */
+export class SameFiles {
+  readonly #place: AofPlace;
+  readonly #server: ServerWatch;
+  readonly #looks: Looks;
+  readonly #doubtMs: number;
+  #sizes: SizeLook[] = [];
+  /** Of what the sizes are. */
+  #of: { readonly runId: string; readonly files: FilesNow } | undefined;
+  #doubtedAt: number | undefined;
+  #proven = false;
+
+  /** @param doubtMs so long files and server must contradict each other before that is said */
+  constructor(place: AofPlace, server: ServerWatch, looks: Looks, doubtMs: number) {
+    this.#place = place;
+    this.#server = server;
+    this.#looks = looks;
+    this.#doubtMs = doubtMs;
+  }
+
+  /** Once it was seen that they are the server's. */
+  get proven(): boolean {
+    return this.#proven;
+  }
+
+  /** Asks the server, and compares what it says with the files. @throws ARCHIVE_NOT_POSSIBLE, REDIS_REFUSED_LOGIN */
+  async ask(): Promise<ServerSigns | undefined> {
+    const { files } = this.#looks;
+    const before = files && (await sizeOf(files));
+    const signs = await this.#server.ask();
+    const after = files && (await sizeOf(files));
+    await this.#looks.look();
+    const comparable = signs?.aofOn && signs.aofBytes !== undefined && files?.base && files === this.#looks.files;
+    if (!comparable || !before || !after) this.#forget();
+    else {
+      const { runId, aofBytes = 0, aofBaseBytes } = signs;
+      // The empty base with which a new server begins is not counted.
+      const uncounted = aofBaseBytes === 0 ? after.base : 0;
+      if (this.#of?.runId !== runId || this.#of.files !== files) this.#forget();
+      this.#of = { runId, files };
+      const [from, to] = [before.all - uncounted, after.all - uncounted];
+      const look = { server: aofBytes, before: from, after: to, baseFits: aofBaseBytes === after.base };
+      this.#sizes = [...this.#sizes.slice(1 - mostLooks), look];
+      this.#judge(signs);
+    }
+    return signs;
+  }
+
+  #judge({ rewriting }: ServerSigns): void {
+    const judged = judgeSizes(this.#sizes);
+    if (judged === 'same') this.#proven = true;
+    // While a rewrite is under way its files come and go.
+    if (judged !== 'others' || rewriting) {
+      this.#doubtedAt = undefined;
+      return;
+    }
+    this.#doubtedAt ??= performance.now();
+    if (performance.now() - this.#doubtedAt < this.#doubtMs) return;
+    const { server, after } = this.#sizes.at(-1)!;
+    throw new RewindError(
+      'ARCHIVE_NOT_POSSIBLE',
+      `The files in ${appendDir(this.#place)} are not those of the server that answers: it has appended up to byte ${server}, and they have ${after}. ` +
+        'The agent has to run on the machine of the server, and see its files under the same path.',
+    );
+  }
+
+  #forget(): void {
+    this.#sizes = [];
+    this.#of = undefined;
+    this.#doubtedAt = undefined;
+  }
+}
+
+/** @returns undefined where one was let go of meanwhile */
+async function sizeOf({ base, incrs }: FilesNow): Promise<{ all: number; base: number } | undefined> {
+  try {
+    const size = async ({ handle }: { handle: FileHandle }) => (await handle.stat()).size;
+    const [ofBase, ...others] = await Promise.all([...(base ? [base] : []), ...incrs].map(size));
+    return { all: others.reduce((sum, each) => sum + each, ofBase ?? 0), base: base ? (ofBase ?? 0) : 0 };
+  } catch {
+    return undefined;
+  }
+}
