@@ -2,6 +2,7 @@ import { followAof } from '../archive/follow/follow-aof.ts';
 import type { FollowFigures } from '../archive/follow/follow-options.ts';
 import { followStream } from '../archive/stream/follow-stream.ts';
 import type { InstanceContext } from '../backup/instance-context.ts';
+import { lossBeside } from './loss-beside.ts';
 import { runStep } from './step.ts';
 
 export interface FollowRequest {
@@ -28,22 +29,31 @@ export function archiveShipActivities(contextOf: (subject: { instance: string })
         if (!archive) return {};
         const time = AbortSignal.timeout(forMs);
         let toldAt = 0;
+        const signal = AbortSignal.any([io.signal, time]);
+        const over = new AbortController();
+        const losses = lossBeside(context, AbortSignal.any([signal, over.signal]));
         const onFigures = (figures: FollowFigures) => {
+          losses.onFigures(figures);
           io.onProgress({ phase: figures.state, done: figures.position, unit: 'bytes', note: noteOf(figures) });
           if (Date.now() - toldAt < tellMs) return;
           toldAt = Date.now();
           io.onCursor(figures);
         };
         const { from, segmentBytes, segmentMs, spoolBytes } = archive;
-        const following = { ...io, signal: AbortSignal.any([io.signal, time]), onFigures };
+        const following = { ...io, signal, onFigures, onDestructive: losses.onDestructive };
         const options = { segmentBytes, segmentMs, spoolBytes };
         // The run's next step comes within seconds: until then the replication link stays up.
         const staysUp = () => time.aborted && !io.signal.aborted;
-        const figures =
-          from === 'file'
-            ? await followAof(context, following, options)
-            : await followStream(context, { ...following, staysUp }, options);
-        return { figures };
+        try {
+          const figures =
+            from === 'file'
+              ? await followAof(context, following, options)
+              : await followStream(context, { ...following, staysUp }, options);
+          return { figures };
+        } finally {
+          over.abort();
+          await losses.ended();
+        }
       }),
   };
 }

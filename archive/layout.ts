@@ -51,7 +51,7 @@ export interface EventName {
   readonly timeMs: number;
   readonly kind: EventKind;
 }
-export const eventKinds = ['gap', 'destructive', 'clock', 'pin'] as const;
+export const eventKinds = ['gap', 'destructive', 'clock', 'pin', 'release'] as const;
 export type EventKind = (typeof eventKinds)[number];
 export const eventsDirectory = (instance: string, timeline: number): string =>
   `${archiveDirectory(instance)}events/${padded(timeline, timelineDigits)}/`;

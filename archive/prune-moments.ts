@@ -1,6 +1,7 @@
 import type { StepIO } from '../process/step-io.ts';
 import { storeEvent } from './follow/store-records.ts';
 import { type HourName, hourKey, segmentKey } from './layout.ts';
+import { holds } from './loss/loss-record.ts';
 import { endOf } from './read/end-of-timeline.ts';
 import { type ArchivePlace, readBase } from './read/records.ts';
 import { type ArchiveView, namesOf, viewArchive } from './read/timelines.ts';
@@ -76,7 +77,7 @@ async function stretchesToGo(
   const isOver = !isNewest && kept === positions.length - 1 && end?.timeMs !== undefined && end.timeMs < keepFromMs;
   if (isOver && end.position > positions[kept]!) stretches.push({ from: positions[kept]!, to: end.position });
   const needed = [
-    ...events.filter(({ kind }) => kind === 'pin').map(({ position }) => position),
+    ...events.filter((event) => holds(event, events, Date.now())).map(({ position }) => position),
     ...[...view.timelines.values()]
       .filter(({ parent, file }) => parent?.timeline === timeline && file !== undefined)
       .map(({ parent }) => parent!.position),

@@ -66,7 +66,8 @@ export type BaseRecord = z.output<typeof baseSchema>;
  * - `gap`: what was written from `position` on, up to `until`, is not in the archive; a base stands at `until`, or follows.
  * - `destructive`: a command that takes away much begins at `position` (or the MULTI that it is in), up to `until`.
  * - `clock`: the machine's clock was set from `timeMs` to `toMs`.
- * - `pin`: a last good moment; nothing that it needs may be pruned.
+ * - `pin`: a last good moment; nothing that it needs may be pruned. `command` says what came then.
+ * - `release`: the pin at this position does not hold any more.
  */
 export const eventSchema = z.object({
   ...common,

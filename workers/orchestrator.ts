@@ -12,6 +12,7 @@ import { copiesActivities, crashDecisionActivities, crashedHostActivities } from
 import { dumpActivities } from '../activities/dump.ts';
 import { adoptFenceActivities, fenceActivities, unfenceActivities } from '../activities/fence.ts';
 import { evidenceActivities, reportActivities } from '../activities/incident.ts';
+import { lossActivities } from '../activities/loss-beside.ts';
 import { ownerActivities } from '../activities/owner.ts';
 import { policyActivities } from '../activities/policy.ts';
 import { restoreActivities } from '../activities/restore.ts';
@@ -42,6 +43,7 @@ export async function orchestratorWorker(settings: RoleSettings, client: Client)
       ...policyActivities(settings.config, withoutLogin),
       ...ownerActivities(client),
       ...archiveCareActivities(withoutLogin, client),
+      ...lossActivities(withoutLogin),
       ...archiveShipActivities(contextOf),
       ...catalogueActivities(withoutLogin),
       ...saveActivities(contextOf),

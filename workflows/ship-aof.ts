@@ -1,12 +1,15 @@
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import {
   ActivityCancellationType,
+  allHandlersFinished,
   CancellationScope,
   CancelledFailure,
+  condition,
   continueAsNew,
   defineSignal,
   isCancellation,
   ParentClosePolicy,
+  patched,
   proxyActivities,
   setHandler,
   sleep,
@@ -16,12 +19,15 @@ import {
 import type { ArchiveShipActivities } from '../activities/archive-ship.ts';
 import type { DescribePolicyActivity } from '../activities/check.ts';
 import { failureCode, sentenceOf } from './failure-code.ts';
+import { LossDesk } from './on-loss.ts';
 import { RunStory } from './run-story.ts';
 
 export interface ShipAofInput {
   readonly instance: string;
   /** How long one step follows; a run is one step. For tests. */
   readonly forMs?: number;
+  /** From run to run: losses that were told already. */
+  readonly losses?: readonly string[];
 }
 
 export interface ShipAofResult {
@@ -50,6 +56,7 @@ export async function shipAof(input: ShipAofInput): Promise<ShipAofResult> {
   const { instance, forMs = FOLLOW_FOR_MS } = input;
   const story = new RunStory(`Archive of ${instance}`, instance);
   const following = new CancellationScope();
+  const losses = new LossDesk(instance, story, input.losses);
   setHandler(reconfiguredSignal, ({ digest }) => {
     upsertMemo({ [ARCHIVE_DIGEST]: digest });
     following.cancel();
@@ -71,8 +78,9 @@ export async function shipAof(input: ShipAofInput): Promise<ShipAofResult> {
       cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
       retry: { initialInterval: policy.timeouts.retryMs, maximumInterval: '30s' },
     });
-    story.phase('archiving');
+    story.phase(losses.phase);
     if (forMs === FOLLOW_FOR_MS) await tendBeside(instance);
+    if (patched('open-losses')) losses.sayOpen().catch(() => undefined);
     story.step('followAof');
     await following.run(() =>
       host.followAof.executeWithOptions({ summary: `following ${instance}`, activityId: 'followAof' }, [
@@ -89,7 +97,8 @@ export async function shipAof(input: ShipAofInput): Promise<ShipAofResult> {
   }
   // A step that was told to end may have ended well.
   if (CancellationScope.current().consideredCancelled) throw new CancelledFailure('the archive was switched off');
-  return continueAsNew<typeof shipAof>(input);
+  await condition(allHandlersFinished);
+  return continueAsNew<typeof shipAof>({ ...input, ...(losses.known.length > 0 ? { losses: losses.known } : {}) });
 }
 
 /** Compaction and pruning, in a run of their own; one that still goes on is enough. */

@@ -1,0 +1,66 @@
+import type { LossKind } from './judge-loss.ts';
+
+/** A moment of the archive: all before it is in it. */
+export interface GoodMoment {
+  readonly timeline: number;
+  readonly position: number;
+}
+
+/** A loss as it is told to people and runs: figures, and never a key. */
+export interface ToldLoss {
+  /** The same however often it is told. */
+  readonly id: string;
+  readonly kind: LossKind;
+  readonly command?: string;
+  readonly keysLost: number;
+  readonly databases: readonly number[];
+  /** When it was noticed, Unix ms. */
+  readonly timeMs: number;
+  /** When all was there the last time. */
+  readonly goodMs: number;
+  /** Absent where the file has not told it yet: right before the command. */
+  readonly good?: GoodMoment;
+}
+
+const keys = (count: number): string => (count === 1 ? '1 key' : `${count} keys`);
+
+/** What happened, one sentence. */
+export function sentenceOfLoss(loss: Pick<ToldLoss, 'kind' | 'command' | 'keysLost' | 'databases'>): string {
+  const { kind, command, keysLost, databases } = loss;
+  const shown = databases.slice(0, 8).join(', ');
+  const where =
+    databases.length === 0
+      ? ''
+      : ` of ${databases.length === 1 ? 'database' : 'databases'} ${shown}${databases.length > 8 ? ', …' : ''}`;
+  const gone = `${keys(keysLost)}${where}`;
+  switch (kind) {
+    case 'flush':
+      return `${command ?? 'A flush'} took ${gone}.`;
+    case 'swap':
+      return `SWAPDB took ${gone} out of their place, and put much less there.`;
+    case 'mass-delete':
+      return `Within seconds ${gone} were deleted.`;
+    case 'came-back-empty':
+      return `Redis came back empty: ${gone} are gone.`;
+    case 'came-back-with-less':
+      return `Redis came back with less than it had: ${gone} are gone.`;
+    case 'older':
+      return 'Redis was started from an older file: what was written behind it is in the archive alone.';
+    case 'shrank':
+      return `${gone.charAt(0).toUpperCase()}${gone.slice(1)} are gone, and nothing that Redis counts explains it.`;
+  }
+}
+
+/** These leave a command in the file: the state right before it is found by that. */
+const withCommand: ReadonlySet<LossKind> = new Set(['flush', 'swap', 'mass-delete']);
+
+/** What the runbook is asked for; undefined: the state right before the newest destructive command. */
+export function askedOfRunbook({ kind, good }: Pick<ToldLoss, 'kind' | 'good'>): { to: string } | undefined {
+  return withCommand.has(kind) || !good ? undefined : { to: String(good.position) };
+}
+
+/** The command that a person types next. */
+export function nextAfterLoss(instance: string, loss: Pick<ToldLoss, 'kind' | 'good'>): string {
+  const asked = askedOfRunbook(loss);
+  return `rewind runbook accidental-flush ${instance}${asked ? ` --to ${asked.to}` : ''}`;
+}
