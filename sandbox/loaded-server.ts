@@ -2,12 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
-import { RewindError } from '../errors/rewind-error.ts';
-import { type LeashedExit, startLeashed } from '../process/leash.ts';
-import { connectRedis } from '../redis/connection.ts';
-import { infoNumber, keysOf, readInfo } from '../redis/info.ts';
+import { startLeashed } from '../process/leash.ts';
+import { infoNumber, keysOf } from '../redis/info.ts';
+import { awaitLoad, type LoadEnd } from './await-load.ts';
 import type { SandboxServer } from './servers.ts';
 import { isWorkFolder } from './work-folder.ts';
 
@@ -79,41 +77,21 @@ export async function withLoadedServer<T>(
       '',
     ].join('\n'),
   });
-  let redis: Redis | undefined;
+  let loaded: LoadEnd | undefined;
   try {
-    let ended: LeashedExit | undefined;
-    process.exited.then((exit) => {
-      ended = exit;
-    });
-    while (redis === undefined) {
-      io.signal.throwIfAborted();
-      if (ended) return await use(await refusal(ended, logFile));
-      redis = await connectRedis({ url: `unix://${socket}`, password }).catch(() => undefined);
-      if (!redis) await sleep(20, undefined, { signal: io.signal });
-    }
-    for (;;) {
-      io.signal.throwIfAborted();
-      if (ended) return await use(await refusal(ended, logFile));
-      const info = await readInfo(redis, 'everything').catch(() => undefined);
-      if (info) {
-        const used = infoNumber(info, 'used_memory') ?? 0;
-        if (used > limits.maxMemoryBytes) return await use({ outcome: 'too-large', usedBytes: used });
-        if (info.loading === '0' && info.async_loading !== '1') {
-          const loadMs = Math.round(performance.now() - startedAt);
-          const keysLoaded = infoNumber(info, 'rdb_last_load_keys_loaded') ?? keysOf(info);
-          const keysExpired = infoNumber(info, 'rdb_last_load_keys_expired');
-          return await use({
-            outcome: 'loaded',
-            redis,
-            figures: { loadMs, keysLoaded, keysExpired, emptiedHashes: await emptiedHashes(logFile) },
-          });
-        }
-        io.onProgress(infoNumber(info, 'loading_loaded_bytes') ?? 0, infoNumber(info, 'loading_total_bytes') ?? 0);
-      }
-      await sleep(50, undefined, { signal: io.signal });
-    }
+    const { maxMemoryBytes } = limits;
+    loaded = await awaitLoad({ process, socket, password, logFile, maxMemoryBytes }, io);
+    if (loaded.outcome !== 'loaded') return await use(loaded);
+    const { redis, info } = loaded;
+    const figures: LoadFigures = {
+      loadMs: Math.round(performance.now() - startedAt),
+      keysLoaded: infoNumber(info, 'rdb_last_load_keys_loaded') ?? keysOf(info),
+      keysExpired: infoNumber(info, 'rdb_last_load_keys_expired'),
+      emptiedHashes: await emptiedHashes(logFile),
+    };
+    return await use({ outcome: 'loaded', redis, figures });
   } finally {
-    redis?.disconnect();
+    if (loaded?.outcome === 'loaded') loaded.redis.disconnect();
     await process.stop();
     await rm(logFile, { force: true });
   }
@@ -122,24 +100,4 @@ export async function withLoadedServer<T>(
 async function emptiedHashes(logFile: string): Promise<number> {
   const log = await readFile(logFile, 'utf8').catch(() => '');
   return Number(/all fields expired hashes: (\d+)/.exec(log)?.[1] ?? 0);
-}
-
-/**
- * @returns the server's own words on why it would not load, without what stands in quotes (key names)
- * @throws SANDBOX_SERVER_ENDED when it was killed from outside, which says nothing of the dump
- */
-async function refusal(exit: LeashedExit, logFile: string): Promise<LoadResult> {
-  if (exit.signal === 'SIGKILL' || exit.signal === 'SIGTERM') {
-    throw new RewindError('SANDBOX_SERVER_ENDED', `The sandbox’s server was ended from outside (${exit.signal}).`);
-  }
-  const log = await readFile(logFile, 'utf8').catch(() => '');
-  // Up to 7.0 the lines of its start are as important to it as those of the refusal.
-  const words = log
-    .slice(Math.max(0, log.indexOf('Server initialized')))
-    .split('\n')
-    .filter((line) => / # /.test(line) && !/WARNING/.test(line))
-    .map((line) => line.replace(/^.*? # /, '').replace(/'[^']*'|"[^"]*"/g, '‹…›'))
-    .slice(0, 2)
-    .join('; ');
-  return { outcome: 'refused', reason: words || `it ended with ${exit.signal ?? `exit code ${exit.code}`}` };
 }

@@ -1,14 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { constants, copyFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { constants, copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { RewindError } from '../../errors/rewind-error.ts';
-import { type LeashedExit, startLeashed } from '../../process/leash.ts';
+import { startLeashed } from '../../process/leash.ts';
 import type { StepIO } from '../../process/step-io.ts';
-import { connectRedis } from '../../redis/connection.ts';
-import { infoNumber, readInfo } from '../../redis/info.ts';
+import { infoNumber } from '../../redis/info.ts';
+import { awaitLoad, type LoadEnd } from '../../sandbox/await-load.ts';
 import type { SandboxServer } from '../../sandbox/servers.ts';
 import { makeWorkFolder } from '../../sandbox/work-folder.ts';
 import type { BuiltChoice } from './build-choice.ts';
@@ -59,7 +58,7 @@ export async function withLoadedFiles<T>(
   const socket = join(socketFolder, 'redis.sock');
   const logFile = `${folder}.log`;
   const password = randomBytes(24).toString('base64url');
-  let redis: Redis | undefined;
+  let end: LoadEnd | undefined;
   let stop = async () => {
     await rm(folder, { recursive: true, force: true });
     await rm(socketFolder, { recursive: true, force: true });
@@ -81,34 +80,19 @@ export async function withLoadedFiles<T>(
       stdin: configuration(folder, socket, password, settings, limits, server),
     });
     stop = () => started.stop();
-    let ended: LeashedExit | undefined;
-    started.exited.then((exit) => {
-      ended = exit;
-    });
-    while (redis === undefined) {
-      io.signal.throwIfAborted();
-      if (ended) return await use(await refusal(ended, logFile));
-      redis = await connectRedis({ url: `unix://${socket}`, password }).catch(() => undefined);
-      if (!redis) await sleep(20, undefined, { signal: io.signal });
-    }
-    for (;;) {
-      io.signal.throwIfAborted();
-      if (ended) return await use(await refusal(ended, logFile));
-      const info = await readInfo(redis, 'everything').catch(() => undefined);
-      if (info) {
-        const usedBytes = infoNumber(info, 'used_memory') ?? 0;
-        if (usedBytes > limits.maxMemoryBytes) return await use({ outcome: 'too-large', usedBytes });
-        if (info.loading === '0') {
-          const loadMs = Math.round(performance.now() - startedAt);
-          return await use({ outcome: 'loaded', redis, loaded: { loadMs, ...counted(info) } });
-        }
-        const total = infoNumber(info, 'loading_total_bytes') ?? 0;
-        io.onProgress({ phase: 'load', done: infoNumber(info, 'loading_loaded_bytes') ?? 0, total, unit: 'bytes' });
-      }
-      await sleep(50, undefined, { signal: io.signal });
-    }
+    const { maxMemoryBytes } = limits;
+    end = await awaitLoad(
+      { process: started, socket, password, logFile, maxMemoryBytes },
+      {
+        signal: io.signal,
+        onProgress: (done, total) => io.onProgress({ phase: 'load', done, total, unit: 'bytes' }),
+      },
+    );
+    if (end.outcome !== 'loaded') return await use(end);
+    const loadMs = Math.round(performance.now() - startedAt);
+    return await use({ outcome: 'loaded', redis: end.redis, loaded: { loadMs, ...counted(end.info) } });
   } finally {
-    redis?.disconnect();
+    if (end?.outcome === 'loaded') end.redis.disconnect();
     await stop();
     await rm(logFile, { force: true });
   }
@@ -197,21 +181,6 @@ function counted(info: Readonly<Record<string, string>>): Omit<LoadedFiles, 'loa
     ...(keysExpired === undefined ? {} : { keysExpired }),
     ...(keysFromDump === undefined ? {} : { keysFromDump }),
   };
-}
-
-/** The server's own words on why it would not load, without what stands in quotes. */
-async function refusal(exit: LeashedExit, logFile: string): Promise<LoadFilesResult> {
-  if (exit.signal === 'SIGKILL' || exit.signal === 'SIGTERM') {
-    throw new RewindError('SANDBOX_SERVER_ENDED', `The sandbox’s server was ended from outside (${exit.signal}).`);
-  }
-  const log = await readFile(logFile, 'utf8').catch(() => '');
-  const words = log
-    .split('\n')
-    .filter((line) => / # /.test(line) && !/WARNING|oO0O|Configuration|Reading config| version=|is starting/.test(line))
-    .map((line) => line.replace(/^.*? # /, '').replace(/'[^']*'|"[^"]*"/g, '‹…›'))
-    .slice(0, 2)
-    .join('; ');
-  return { outcome: 'refused', reason: words || `it ended with ${exit.signal ?? `exit code ${exit.code}`}` };
 }
 
 const refused = (message: string) => new RewindError('CORRUPTION_CHOICE_REFUSED', `${message}.`);
