@@ -1,6 +1,7 @@
 // An agent that only follows, in a process of its own, until its parent ends it. Arguments: rewind.yaml, home. Started by ship.ts.
 import { followAof } from '../../archive/follow/follow-aof.ts';
 import type { FollowFigures } from '../../archive/follow/follow-options.ts';
+import { followStream } from '../../archive/stream/follow-stream.ts';
 import { loadConfig } from '../../config/load.ts';
 import { openInstance } from '../../workers/instance-context.ts';
 import { INSTANCE } from './stage.ts';
@@ -41,7 +42,8 @@ setInterval(() => {
 }, tellMs);
 const io = { signal: end.signal, onProgress: () => undefined };
 const { segmentBytes, segmentMs, spoolBytes } = archive;
-await followAof(
+const follows = archive.from === 'file' ? followAof : followStream;
+await follows(
   context,
   {
     ...io,

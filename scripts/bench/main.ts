@@ -13,6 +13,7 @@ import { benchProof } from './proof.ts';
 import { benchPutKeys } from './put-keys.ts';
 import { benchReading } from './reading.ts';
 import { benchShip } from './ship.ts';
+import { benchShipStream } from './ship-stream.ts';
 import { Stage } from './stage.ts';
 import { benchStore } from './store.ts';
 import { benchTimeline } from './timeline.ts';
@@ -29,6 +30,7 @@ const benchmarks: Readonly<Record<string, (stage: Stage, rounds: number) => Prom
   'put-keys': benchPutKeys,
   flush: benchFlush,
   ship: benchShip,
+  'ship-stream': benchShipStream,
   timeline: benchTimeline,
 };
 
