@@ -42,7 +42,8 @@ const beside = `
 /** All that a server holds: its own digest, and a line for each thing that this leaves out. */
 export type Held = readonly string[];
 
-async function heldBy(redis: Redis): Promise<Held> {
+/** What a server holds. */
+export async function heldBy(redis: Redis): Promise<Held> {
   const libraries = (await redis.call('FUNCTION', 'LIST', 'WITHCODE')) as unknown[][];
   const functions = libraries.map((library) =>
     createHash('sha1')
