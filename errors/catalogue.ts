@@ -5,6 +5,7 @@ import { configErrors } from './config.ts';
 import { corruptionErrors } from './corruption.ts';
 import type { ErrorEntry } from './entry.ts';
 import { fenceErrors } from './fence.ts';
+import { flushReplayErrors } from './flush-replay.ts';
 import { gateErrors } from './gate.ts';
 import { hostErrors } from './host.ts';
 import { incidentErrors } from './incident.ts';
@@ -27,6 +28,7 @@ const all = {
   ...aofErrors,
   ...archiveErrors,
   ...shipAofErrors,
+  ...flushReplayErrors,
   ...corruptionErrors,
   ...repositoryErrors,
   ...sandboxErrors,

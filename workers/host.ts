@@ -7,6 +7,7 @@ import { corruptionActivities } from '../activities/corruption.ts';
 import { copiesActivities, crashedHostActivities } from '../activities/crash.ts';
 import { dumpActivities } from '../activities/dump.ts';
 import { fenceActivities, unfenceActivities } from '../activities/fence.ts';
+import { flushReplayActivities } from '../activities/flush-replay.ts';
 import { evidenceActivities } from '../activities/incident.ts';
 import { restoreActivities } from '../activities/restore.ts';
 import { placeFilesActivities } from '../activities/restored-files.ts';
@@ -37,6 +38,7 @@ export async function hostWorker(settings: RoleSettings, instance: string): Prom
       ...fenceActivities(contextOf),
       ...unfenceActivities(contextOf),
       ...evidenceActivities(contextOf),
+      ...flushReplayActivities(contextOf),
       ...copiesActivities(atUrl),
       ...crashedHostActivities(atUrl),
       ...corruptionActivities(atUrl, settings.config),

@@ -54,7 +54,7 @@ export async function findMoment(place: ArchivePlace, asked: MomentAsked, option
       sha256: base.sha256,
     },
     legs,
-    server: await newestServer(view, base.server, legs),
+    server: newestServer(view, base.server, legs),
     tells: cut.tells,
   };
 }
@@ -221,11 +221,11 @@ async function timeOf(view: ArchiveView, timeline: number, position: number): Pr
 }
 
 /** What was written by a newer server wants one at least as new. */
-async function newestServer(
+export function newestServer(
   view: ArchiveView,
   base: { name: 'redis' | 'valkey'; version: string },
   legs: Moment['legs'],
-): Promise<Moment['server']> {
+): Moment['server'] {
   const servers = legs.map(({ timeline }) => view.timelines.get(timeline)!.server);
   const parts = (version: string) => version.split('.').map(Number);
   const [newest] = [base, ...servers]

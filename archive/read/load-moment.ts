@@ -21,6 +21,8 @@ export interface MomentSandbox {
 export interface LoadedMoment {
   readonly keys: number;
   readonly loadMs: number;
+  /** Commands that were refused while it was replayed (WRONGTYPE): by what was there; 0 where a server does not count. */
+  readonly refusedCommands: number;
   readonly server: { readonly name: string; readonly version: string };
 }
 
@@ -67,9 +69,13 @@ export async function loadMoment<T>(
     if (loaded.outcome === 'too-large') {
       throw refused(`the load was ended at ${loaded.usedBytes} bytes of memory; it may use ${maxMemoryBytes}`);
     }
-    const keys = keysOf(await readInfo(loaded.redis, 'everything'));
+    const info = await readInfo(loaded.redis, 'everything');
+    const keys = keysOf(info);
+    // Nobody but the file has sent it anything yet.
+    const refusedCommands = infoNumber(info, 'total_error_replies') ?? 0;
     const { name, version } = server;
-    return use(loaded.redis, { keys, loadMs: loaded.figures.loadMs, server: { name, version } }, dir);
+    const figures = { keys, loadMs: loaded.figures.loadMs, refusedCommands, server: { name, version } };
+    return use(loaded.redis, figures, dir);
   });
   await rm(dir, { recursive: true, force: true });
   return result;

@@ -91,7 +91,7 @@ export async function materializeMoment(
     functionLibraries: facts.functionLibraries,
     modules: [...facts.modules],
     ...verdict,
-    flagged: sentenceOf(moment),
+    flagged: sentenceOf(moment, moment.omit?.length ? saved.loaded.refusedCommands : 0),
     verifications: checks.map(verificationOf),
     proof: proof.load &&
       proof.server && { downloadMs: proof.downloadMs ?? 0, loadMs: proof.load.loadMs, server: { ...proof.server } },
@@ -100,8 +100,9 @@ export async function materializeMoment(
 }
 
 /** What stands at the backup. */
-export function sentenceOf({ timeMs, timeline, position, omit }: Moment): string {
-  const without = omit?.length ? ', without what was to be left out' : '';
+export function sentenceOf({ timeMs, timeline, position, omit }: Moment, refusedCommands = 0): string {
+  const refused = refusedCommands > 0 ? `; ${refusedCommands} commands were refused by what was there then` : '';
+  const without = omit?.length ? `, without what was to be left out${refused}` : '';
   return `the state as of ${new Date(timeMs).toISOString()} (position ${position}, timeline ${timeline}) from the archive${without}`;
 }
 

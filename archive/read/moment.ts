@@ -1,4 +1,4 @@
-/** Bytes [start, end) of the archive that are left out of a replay: whole commands or transactions. */
+/** Bytes [start, end) of the archive that are left out of a replay: whole commands, also of a transaction, or transactions. */
 export interface Omission {
   readonly start: number;
   readonly end: number;

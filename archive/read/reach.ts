@@ -59,7 +59,13 @@ export async function gapsAt(view: ArchiveView, timeline: number, timeMs: number
   return Promise.all((await readEvents(view, timeline, events)).map((event) => gapOf(view, timeline, event)));
 }
 
-async function gapBetween(view: ArchiveView, timeline: number, from: number, to: number): Promise<Gap | undefined> {
+/** The first stretch within [from, to) of a timeline that was not archived. */
+export async function gapBetween(
+  view: ArchiveView,
+  timeline: number,
+  from: number,
+  to: number,
+): Promise<Gap | undefined> {
   const { events } = namesOf(view, timeline);
   const within = events.filter(({ kind, position }) => kind === 'gap' && position >= from && position < to);
   for (const event of await readEvents(view, timeline, within)) {

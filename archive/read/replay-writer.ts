@@ -6,7 +6,8 @@ import type { StepIO } from '../../process/step-io.ts';
 import { readChain } from './chain.ts';
 import { push } from './cut.ts';
 import { listArchive, type TimelineNames } from './listing.ts';
-import type { Leg, Moment, Omission } from './moment.ts';
+import type { Leg, Moment } from './moment.ts';
+import { OmittedRanges } from './omitted-ranges.ts';
 import type { ArchivePlace } from './records.ts';
 
 /** Where a replay stands at the end of a segment: enough to go on from it. */
@@ -32,9 +33,8 @@ export class ReplayWriter {
   readonly #moment: Moment;
   readonly #from: ReplayPlace | undefined;
   readonly #begin: number;
-  readonly #omit: readonly Omission[];
+  readonly #omit: OmittedRanges;
   #written: number;
-  #omitted: number;
   /** Database that whoever reads what was written has selected. */
   #db: number;
   /** Databases to be selected where something was left out that selected them. */
@@ -46,9 +46,8 @@ export class ReplayWriter {
     this.#moment = moment;
     this.#from = from;
     this.#begin = begin;
-    this.#omit = [...(moment.omit ?? [])].sort((a, b) => a.start - b.start);
+    this.#omit = new OmittedRanges(moment.omit ?? [], from?.omitted);
     this.#written = from?.written ?? 0;
-    this.#omitted = from?.omitted ?? 0;
     this.#db = from?.db ?? 0;
   }
 
@@ -69,7 +68,7 @@ export class ReplayWriter {
       const none = { timeline: leg.timeline, recorded: true, bases: [], segments: [], hours: [], events: [] };
       yield* this.#leg(names.get(leg.timeline) ?? none, leg, resume, file, total, io);
     }
-    if (this.#omitted !== this.#omit.length) throw notWhole();
+    this.#omit.assertAllMet();
   }
 
   async *#leg(
@@ -85,17 +84,13 @@ export class ReplayWriter {
     let scanner: AofScanner | undefined;
     let position = from;
     let file: string | undefined;
-    let unitDb = 0;
     const visitor = {
       command: (command: AofCommand) => {
-        if (command.transactionAt < 0 || command.transactionAt === command.start) unitDb = command.db;
-        if (command.transactionAt >= 0 && !command.is('exec')) return;
-        const start = command.transactionAt < 0 ? command.start : command.transactionAt;
-        if (!this.#omit.some((each) => each.start === start && each.end === command.end)) return;
-        this.#omitted += 1;
+        const before = this.#omit.meets(command);
+        if (before === undefined) return;
         // What it selected has to be selected without it, too.
         const { db } = scanner!.progress;
-        if (db !== unitDb) this.#selectAt.set(command.end, db);
+        if (db !== before) this.#selectAt.set(command.end, db);
       },
     };
     for await (const part of readChain(this.#place, names, { ...leg, from }, origin, io.signal)) {
@@ -120,14 +115,14 @@ export class ReplayWriter {
         const { db, validUpTo } = scanner!.progress;
         this.#db = db;
         // A transaction that was too long for one segment is gone on with as a whole.
-        if (validUpTo < position) continue;
+        if (validUpTo < position || this.#omit.inside) continue;
         yield {
           timeline: leg.timeline,
           position,
           previous: part.digest,
           written: this.#written,
           db: this.#db,
-          omitted: this.#omitted,
+          omitted: this.#omit.met,
         };
       }
     }
@@ -139,14 +134,15 @@ export class ReplayWriter {
     let at = position;
     const end = Math.min(position + bytes.length, to);
     while (at < end) {
-      const inside = this.#omit.find((each) => each.start <= at && at < each.end);
+      const next = this.#omit.endingBehind(at);
+      const inside = next !== undefined && next.start <= at ? next : undefined;
       if (inside) {
         at = Math.min(end, inside.end);
         const select = at === inside.end ? this.#selectAt.get(at) : undefined;
         if (select !== undefined) await this.#select(file, select);
         continue;
       }
-      const until = Math.min(end, this.#omit.find((each) => each.start > at)?.start ?? end);
+      const until = Math.min(end, next?.start ?? end);
       await this.#append(file, bytes.subarray(at - position, until - position));
       at = until;
     }
@@ -162,10 +158,6 @@ export class ReplayWriter {
     await file.write(bytes, 0, bytes.length, this.#begin + this.#written);
     this.#written += bytes.length;
   }
-}
-
-function notWhole(): RewindError {
-  return new RewindError('ARCHIVE_OMISSION_INVALID', 'What is to be left out is not one whole command or transaction.');
 }
 
 function notAtStart(instance: string, timeline: number, position: number): RewindError {
