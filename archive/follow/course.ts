@@ -1,6 +1,6 @@
 import type { InstanceContext } from '../../backup/instance-context.ts';
 import type { TimelineRecord } from '../records.ts';
-import type { AofPlace } from './aof-place.ts';
+import { type AofPlace, rememberPlace } from './aof-place.ts';
 import type { FollowIO, FollowOptions } from './follow-options.ts';
 import type { HeldFile } from './held-files.ts';
 import type { ServerSigns } from './server-watch.ts';
@@ -14,6 +14,8 @@ export interface Course {
   /** Ship what is on the disk and end; the server need not answer. */
   readonly tailOnly: boolean;
   place: AofPlace;
+  /** Why the place could not be remembered here; absent where it was. */
+  unremembered?: string | undefined;
   /** The same files were followed from here before. */
   readonly knownHere: boolean;
   /** The last answer of the server. */
@@ -31,6 +33,15 @@ export interface Course {
   previous: string | null;
   /** When the last shipped byte was seen. */
   lastMs: number;
+}
+
+/** Remembers where the files are, for when the server does not answer. A disk that takes nothing stops no archive. */
+export async function remember(course: Course): Promise<void> {
+  const { context, place } = course;
+  course.unremembered = await rememberPlace(context.home, context.policy.instance, place).then(
+    () => undefined,
+    ({ message }: Error) => message,
+  );
 }
 
 export interface Begun {

@@ -1,11 +1,11 @@
 import type { TimelineRecord } from '../records.ts';
-import { rememberPlace } from './aof-place.ts';
 import type { BaseShipping } from './base-shipping.ts';
-import type { Course } from './course.ts';
+import { type Course, remember } from './course.ts';
 import type { EventRecords } from './event-records.ts';
 import type { HeldFile, HeldFiles } from './held-files.ts';
 import { LookAgain } from './look-again.ts';
 import type { Looks } from './looks.ts';
+import { inOwnWord } from './own-word.ts';
 import type { PatientStore } from './patient-store.ts';
 import type { SameFiles } from './same-files.ts';
 import type { ServerSigns } from './server-watch.ts';
@@ -66,12 +66,14 @@ export class GoingOn {
     course.timeline = tip.timeline;
     bases.ofTimeline(tip.bases);
     course.lastMs = tip.last?.header.lastMs ?? tip.timeline.startedMs;
-    const continuation = await store.until(() =>
-      whereToGoOn({
-        ...{ repository, instance: policy.instance, tip, files, held: held.all(), exhausted: looks.exhausted, signs },
+    const place = { repository, instance: policy.instance };
+    const continuation = await store.until(async () => {
+      const found = await whereToGoOn({
+        ...{ ...place, tip, files, held: held.all(), exhausted: looks.exhausted, signs },
         ...{ place: course.place, transactionBytes: course.options.transactionBytes },
-      }),
-    );
+      });
+      return signs ? inOwnWord(place, found, course.lastMs) : found;
+    });
     return this.#from(tip, continuation, signs);
   }
 
@@ -90,7 +92,8 @@ export class GoingOn {
     course.stretch = stretch;
     looks.exhausted.delete(file.id);
     await this.#remember(file);
-    telling.say('following');
+    const { unremembered } = course;
+    telling.say('following', unremembered && `where the files are cannot be remembered: ${unremembered}`);
   }
 
   async #from(tip: Tip, go: Continuation, signs: ServerSigns | undefined): Promise<boolean> {
@@ -174,11 +177,11 @@ export class GoingOn {
   /** What is known of the server when a file is begun: that nobody has switched it off and on since is seen by it later. */
   async #remember({ name, seq }: HeldFile): Promise<void> {
     const course = this.#course;
-    const { signs, context } = course;
+    const { signs } = course;
     const known = course.place.lastFile === name && course.place.runId === signs?.runId;
     if (!signs?.aofOn || known) return;
     const { runId, replicationId, configSets } = signs;
     course.place = { ...course.place, runId, replicationId, configSets, lastFile: name, lastSeq: seq };
-    await rememberPlace(context.home, context.policy.instance, course.place);
+    await remember(course);
   }
 }

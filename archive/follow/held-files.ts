@@ -18,6 +18,7 @@ export interface HeldFile {
 }
 
 const letters = { base: 'b', incr: 'i' } as const;
+const isThere = [() => true, () => false] as const;
 const linkName = /^(\d+)-([bi])(\d+)-(.+)$/;
 
 /**
@@ -73,15 +74,13 @@ export class HeldFiles {
     if (!handle) return undefined;
     const ino = String((await handle.stat({ bigint: true })).ino);
     const target = join(this.#folder, `${ino}-${letters[file.type]}${file.seq}-${file.name}`);
-    if (linked) {
-      await rename(temporary, target);
-      // Of two names of one file a rename leaves both.
-      await unlink(temporary).catch(() => undefined);
-    }
+    const named = linked && (await rename(temporary, target).then(...isThere));
+    // Of two names of one file a rename leaves both; and what got no name, on a full disk, is held by its descriptor.
+    if (linked) await unlink(temporary).catch(() => undefined);
     await this.#files.get(ino)?.handle.close();
     const held: HeldFile = {
       ...{ name: file.name, seq: file.seq, type: file.type, id: `${ino}:${file.name}`, ino, handle },
-      ...(linked ? { link: target } : {}),
+      ...(named ? { link: target } : {}),
     };
     this.#files.set(ino, held);
     return held;

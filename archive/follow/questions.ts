@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { checkIdentity } from '../../backup/identity-check.ts';
 import { RewindError } from '../../errors/rewind-error.ts';
-import type { Course } from './course.ts';
+import { type Course, remember } from './course.ts';
 import type { SameFiles } from './same-files.ts';
 import type { ServerSigns } from './server-watch.ts';
 import type { Spool } from './spool.ts';
@@ -38,6 +38,7 @@ export class Questions {
         if (expired !== undefined) course.stretch?.finder.dataSet(signs.keys, expired);
         course.signs = signs;
       }
+      if (course.unremembered !== undefined) await remember(course);
       await this.#knowAgain();
       await this.#spool.keepWithinLimit();
       await this.#lookForRival();
