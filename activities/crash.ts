@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { shipTailBeforeStart } from '../archive/follow/ship-tail.ts';
+import { asOwnChange } from '../archive/loss/own-change.ts';
 import type { InstanceContext } from '../backup/instance-context.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { CopiesSurvey } from '../incident/crash/copies.ts';
@@ -131,7 +132,8 @@ export function crashedHostActivities(contextOf: (subject: Subject) => Promise<I
         const context = await contextOf(subject);
         const { repository, home } = context;
         const path = await stageDump(repository, restoreFolder(home, subject.restoreId), point, io);
-        return placeDump(context, { path, sha256: point.sha256 }, point.server, io);
+        const place = () => placeDump(context, { path, sha256: point.sha256 }, point.server, io);
+        return asOwnChange(context, 'restore', place);
       }),
 
     /** Gives the stopped server what another one holds at this moment. */
@@ -141,7 +143,7 @@ export function crashedHostActivities(contextOf: (subject: Subject) => Promise<I
         const folder = restoreFolder(context.home, subject.restoreId);
         await mkdir(folder, { recursive: true, mode: 0o700 });
         const path = await receiveDumpFrom(await askedOf(context), address, folder, io);
-        return placeDump(context, { path }, server, io);
+        return asOwnChange(context, 'restore', () => placeDump(context, { path }, server, io));
       }),
 
     warmUp: (subject: Subject): Promise<boolean> => runStep(async (io) => warmUp(await contextOf(subject), io)),

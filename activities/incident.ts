@@ -1,3 +1,5 @@
+import { closeLosses } from '../archive/loss/loss-record.ts';
+import { asOwnChange } from '../archive/loss/own-change.ts';
 import type { InstanceContext } from '../backup/instance-context.ts';
 import { findLossKind, type LossKind } from '../incident/evidence/loss-kind.ts';
 import { type FlushEvidence, whoFlushed } from '../incident/evidence/who-flushed.ts';
@@ -36,7 +38,8 @@ export function evidenceActivities(contextOf: (subject: Subject) => Promise<Inst
       runStep(async () => {
         const context = await contextOf(subject);
         const login = await loginOf(context, subject);
-        return withRedis(login, (redis) => swapBack(redis, databases, wanted)).catch((error: unknown) => {
+        const swap = () => withRedis(login, (redis) => swapBack(redis, databases, wanted));
+        return asOwnChange(context, 'undo', swap).catch((error: unknown) => {
           throw subject.fenceId === undefined ? error : untilFencedAgain(error);
         });
       }),
@@ -47,8 +50,22 @@ export function evidenceActivities(contextOf: (subject: Subject) => Promise<Inst
 export function reportActivities(contextOf: (subject: Subject) => Promise<InstanceContext>) {
   return {
     storeReport: (subject: Subject, report: IncidentReport): Promise<StoredReport> =>
-      runStep(async () => storeReport((await contextOf(subject)).repository, report)),
+      runStep(async () => {
+        const { repository, policy } = await contextOf(subject);
+        const stored = await storeReport(repository, report);
+        // A person has decided: what was noticed by then is closed, and holds no moment any more.
+        if (policy.archive && closes(report)) {
+          await closeLosses(repository, subject.instance, Date.parse(report.endedAt));
+        }
+        return stored;
+      }),
   };
+}
+
+/** What was flushed was brought back, or somebody has looked at it and wants it as it is; other losses are brought back. */
+function closes({ kind, outcome }: IncidentReport): boolean {
+  const done = ['recovered', 'recovered-in-part', 'nothing-to-do'].includes(outcome);
+  return done || (kind === 'accidental-flush' && (outcome === 'rejected' || outcome === 'aborted'));
 }
 
 export type EvidenceActivities = ReturnType<typeof evidenceActivities>;

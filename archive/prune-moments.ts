@@ -23,13 +23,19 @@ interface Stretch {
  * a pinned moment is replayed from, or a timeline that goes on from its parent without a base of its own.
  *
  * @param keepFromMs Unix ms
+ * @param now Unix ms: pins do not hold for ever
  */
-export async function pruneMoments(place: ArchivePlace, keepFromMs: number, io: StepIO): Promise<Pruned> {
+export async function pruneMoments(
+  place: ArchivePlace,
+  keepFromMs: number,
+  io: StepIO,
+  now = Date.now(),
+): Promise<Pruned> {
   const view = await viewArchive(place);
   const pruned = { segments: 0, hours: 0 };
   const newest = [...view.timelines.keys()].at(-1);
   for (const timeline of view.timelines.keys()) {
-    const stretches = await stretchesToGo(view, timeline, keepFromMs, timeline === newest);
+    const stretches = await stretchesToGo(view, timeline, { keepFromMs, now, isNewest: timeline === newest });
     if (stretches.length === 0) continue;
     for (const stretch of stretches) await storeGap(view, timeline, stretch);
     const { segments: all, hours } = namesOf(view, timeline);
@@ -64,8 +70,7 @@ function isWithin({ start, end }: HourName, stretches: readonly Stretch[]): bool
 async function stretchesToGo(
   view: ArchiveView,
   timeline: number,
-  keepFromMs: number,
-  isNewest: boolean,
+  { keepFromMs, now, isNewest }: { keepFromMs: number; now: number; isNewest: boolean },
 ): Promise<Stretch[]> {
   const { bases, segments, hours, events } = namesOf(view, timeline);
   const positions = bases.map(({ position }) => position);
@@ -77,7 +82,7 @@ async function stretchesToGo(
   const isOver = !isNewest && kept === positions.length - 1 && end?.timeMs !== undefined && end.timeMs < keepFromMs;
   if (isOver && end.position > positions[kept]!) stretches.push({ from: positions[kept]!, to: end.position });
   const needed = [
-    ...events.filter((event) => holds(event, events, Date.now())).map(({ position }) => position),
+    ...events.filter((event) => holds(event, events, now)).map(({ position }) => position),
     ...[...view.timelines.values()]
       .filter(({ parent, file }) => parent?.timeline === timeline && file !== undefined)
       .map(({ parent }) => parent!.position),

@@ -5,6 +5,7 @@ import { fenceFindings } from './fence.ts';
 import { type Finding, inOrder } from './finding.ts';
 import { forkFindings } from './fork.ts';
 import { identityFindings } from './identity.ts';
+import { lossFindings } from './loss.ts';
 import { isFailure, type Observed } from './observed.ts';
 import { persistenceFindings } from './persistence.ts';
 import { proofFindings } from './proof.ts';
@@ -22,6 +23,7 @@ export function findingsOf(observed: Observed): Finding[] {
   const redis = view && !isFailure(view.redis) ? view.redis : undefined;
   const host = view?.host;
   return inOrder([
+    ...lossFindings(observed),
     ...roleFindings(observed),
     ...reachFindings(observed),
     ...(view ? fenceFindings(view, observed) : []),

@@ -1,3 +1,4 @@
+import type { OpenLoss } from '../archive/loss/loss-record.ts';
 import type { FenceState } from '../fence/fence-state.ts';
 import type { InstancePolicy } from '../policy/instance-policy.ts';
 import type { IdentityJudgement } from '../repository/judge-identity.ts';
@@ -85,6 +86,8 @@ export interface Observed {
   readonly fenceOwners?: Readonly<Record<string, boolean>>;
   /** Absent where Temporal could not be asked, or no archive is wanted. */
   readonly archive?: ArchiveFacts;
+  /** That nobody has closed; absent where the repository could not be asked, or no archive is wanted. */
+  readonly losses?: readonly OpenLoss[];
   readonly probe: ProbeReport;
   /** Absent where no sandbox could be asked. */
   readonly sandbox?: OrFailure<SandboxFacts>;

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { asOwnChange } from '../archive/loss/own-change.ts';
 import { signsOf } from '../backup/identity-check.ts';
 import { policyOf } from '../policy/instance-policy.ts';
 import { addressOf, withRedis } from '../redis/connection.ts';
@@ -27,7 +28,8 @@ export async function adopt(context: CliContext, _options: object, instance: str
     }
     const { replication } = await withRedis(target, readTopology);
     const ids = [replication.id, replication.previousId].filter((id) => id !== undefined);
-    const { id, recordedAt } = await adoptIdentity(repository, instance, signsOf(opened, ids));
+    const adopting = () => adoptIdentity(repository, instance, signsOf(opened, ids));
+    const { id, recordedAt } = await asOwnChange(opened, 'adopted', adopting);
     const address = addressOf(target);
     context.output.answer(`${instance} is the server at ${address} from now on; next: rewind backup ${instance}`, {
       instance,

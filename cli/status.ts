@@ -15,6 +15,7 @@ import {
   statusOf,
   wantsAttention,
 } from './status/instance-status.ts';
+import { lossesOf } from './status/noticed-losses.ts';
 import { type OpenFenceStatus, openFences } from './status/open-fences.ts';
 import { type RunningWorkflow, runningWorkflows } from './status/running-workflows.ts';
 import { type WaitingWorkflow, waitingWorkflows } from './status/waiting-workflows.ts';
@@ -42,7 +43,8 @@ export async function status(context: CliContext, _options: object, name?: strin
       const waiting = runs?.waiting.get(policy.instance) ?? [];
       const fences = await openFences(repository, policy.instance, runs?.client);
       const archive = policy.archive && runs && (await archiveFacts(runs.client, policy.instance));
-      instances[policy.instance] = statusOf(policy, backups, running, new Date(), waiting, fences, archive);
+      const losses = policy.archive ? await lossesOf(repository, policy.instance) : [];
+      instances[policy.instance] = statusOf(policy, backups, running, new Date(), waiting, fences, archive, losses);
     }
   } finally {
     repository.close();
@@ -101,6 +103,11 @@ function instanceText(name: string, status: InstanceStatus): string {
     lines.push(`                next: ${command}`);
   }
   lines.push(...fences.flatMap(fenceLines));
+  for (const { time, what, lastGood, command } of status.losses ?? []) {
+    lines.push(`  LOSS NOTICED  at ${time}`, wrap(what, 16));
+    lines.push(`                last good moment: timeline ${lastGood.timeline}, position ${lastGood.offset}, pinned`);
+    lines.push(`                next: ${command}`);
+  }
   return lines.join('\n');
 }
 

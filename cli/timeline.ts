@@ -53,7 +53,12 @@ function documentOf(picture: TimelinePicture) {
       database,
       keys,
     })),
-    pins: picture.pins.map(({ timeMs, position }) => ({ time: iso(timeMs), offset: position })),
+    pins: picture.pins.map(({ timeMs, position, holds, note }) => ({
+      time: iso(timeMs),
+      offset: position,
+      holds,
+      note,
+    })),
   };
 }
 
@@ -89,7 +94,7 @@ function linesOf(picture: TimelinePicture, width: number): string[] {
       at,
       what: `${command ?? 'destructive'}${database === undefined ? '' : ` db${database}`}${keys === undefined ? '' : `, ${keys} keys`}`,
     })),
-    ...pins.map((at) => ({ at, what: 'pinned' })),
+    ...pins.map(({ holds, note = 'a loss', ...at }) => ({ at, what: `${holds ? 'PINNED' : 'was pinned'}: ${note}` })),
   ].sort((a, b) => a.at.position - b.at.position);
   const shown = marked.slice(-mostLines);
   return [

@@ -4,12 +4,7 @@ import type { Path } from './yaml-source.ts';
  * Keys that are known, checked and kept, but that nothing acts on in this version. The one list: messages, JSON Schema and
  * documentation read it. `*` stands for any name.
  */
-export const NOT_IN_FORCE: readonly string[] = [
-  'instances.*.archive.onLoss',
-  'instances.*.retention',
-  'instances.*.drill',
-  'instances.*.managed',
-];
+export const NOT_IN_FORCE: readonly string[] = ['instances.*.retention', 'instances.*.drill', 'instances.*.managed'];
 
 /** True of a key path ("instances.*.drill.every") that stands in the list or under one that does. */
 export function isInForce(path: string): boolean {

@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { asOwnChange } from '../archive/loss/own-change.ts';
 import type { InstanceContext } from '../backup/instance-context.ts';
 import { RewindError } from '../errors/rewind-error.ts';
 import { ownLogin } from '../fence/own-user.ts';
@@ -114,17 +115,20 @@ async function storeConflicts(
 
 /** Replaces the whole dataset of a server by a dump; it stays up, and its old data stays until the new is loaded. */
 export async function replaceWholly(
-  { target, home, repository }: InstanceContext,
+  context: InstanceContext,
   { restoreId }: RestoreSubject,
   point: RestorePoint,
   { usedMemoryBytes }: StagedFacts,
   io: StepIO,
 ): Promise<MigratedKeys> {
+  const { target, home, repository } = context;
   const dumpPath = await stageDump(repository, restoreFolder(home, restoreId), point, io);
   const highestDatabase = Math.max(0, ...Object.keys(point.keysByDatabase).map(Number));
   const facts = { highestDatabase, modules: point.modules, usedMemoryBytes };
   // Replicas follow their primary in any case; a person has seen them in the plan.
-  const report = await streamAsPrimary({ dumpPath, target, home, facts, allow: { replicas: true } }, io);
+  const report = await asOwnChange(context, 'restore', () =>
+    streamAsPrimary({ dumpPath, target, home, facts, allow: { replicas: true } }, io),
+  );
   return {
     figures: {
       restored: report.keys,

@@ -52,15 +52,21 @@ export function sentenceOfLoss(loss: Pick<ToldLoss, 'kind' | 'command' | 'keysLo
 }
 
 /** These leave a command in the file: the state right before it is found by that. */
-const withCommand: ReadonlySet<LossKind> = new Set(['flush', 'swap', 'mass-delete']);
+const withCommand: ReadonlySet<string> = new Set(['flush', 'swap', 'mass-delete']);
 
 /** What the runbook is asked for; undefined: the state right before the newest destructive command. */
-export function askedOfRunbook({ kind, good }: Pick<ToldLoss, 'kind' | 'good'>): { to: string } | undefined {
+export function askedOfRunbook({
+  kind,
+  good,
+}: {
+  readonly kind: string;
+  readonly good?: GoodMoment;
+}): { to: string } | undefined {
   return withCommand.has(kind) || !good ? undefined : { to: String(good.position) };
 }
 
 /** The command that a person types next. */
-export function nextAfterLoss(instance: string, loss: Pick<ToldLoss, 'kind' | 'good'>): string {
+export function nextAfterLoss(instance: string, loss: { readonly kind: string; readonly good?: GoodMoment }): string {
   const asked = askedOfRunbook(loss);
   return `rewind runbook accidental-flush ${instance}${asked ? ` --to ${asked.to}` : ''}`;
 }

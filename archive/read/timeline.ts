@@ -1,5 +1,6 @@
 import { mapBounded } from '../../repository/map-bounded.ts';
 import type { EventName } from '../layout.ts';
+import { holds } from '../loss/loss-record.ts';
 import type { EventRecord, TimelineRecord } from '../records.ts';
 import { endOf } from './end-of-timeline.ts';
 import type { TimelineNames } from './listing.ts';
@@ -24,7 +25,7 @@ export interface TimelinePicture {
   readonly segments: number;
   readonly gaps: readonly { readonly from: MomentAt; readonly to?: MomentAt; readonly note?: string }[];
   readonly destructive: readonly DestructiveEvent[];
-  readonly pins: readonly MomentAt[];
+  readonly pins: readonly PinnedMoment[];
 }
 
 export interface MomentAt {
@@ -37,6 +38,14 @@ export interface DestructiveEvent extends MomentAt {
   readonly command?: string;
   readonly database?: number;
   readonly keys?: number;
+}
+
+/** A last good moment: `timeMs` is when the loss was noticed. */
+export interface PinnedMoment extends MomentAt {
+  /** False once it was released, or is too old. */
+  readonly holds: boolean;
+  /** What was lost then, a sentence. */
+  readonly note?: string;
 }
 
 /** What the archive of an instance holds, from few requests: one listing, a record for each timeline, the newest events. */
@@ -52,7 +61,9 @@ async function readNewest(view: ArchiveView): Promise<Told> {
   const all = [...view.names.values()]
     .filter(({ timeline }) => view.timelines.has(timeline))
     .flatMap(({ timeline, events }) =>
-      events.filter(({ kind }) => kind === 'gap' || kind === 'destructive').map((name) => ({ timeline, name })),
+      events
+        .filter(({ kind }) => kind === 'gap' || kind === 'destructive' || kind === 'pin')
+        .map((name) => ({ timeline, name })),
     )
     .sort((a, b) => b.name.position - a.name.position)
     .slice(0, mostRead);
@@ -86,7 +97,10 @@ async function draw(view: ArchiveView, record: TimelineRecord, told: Told): Prom
       const { command, database, keys } = told.get(name) ?? {};
       return { ...at(name), command, database, keys };
     }),
-    pins: ofKind('pin').map(at),
+    pins: ofKind('pin').map((name) => {
+      const note = told.get(name)?.note;
+      return { ...at(name), holds: holds(name, names.events, Date.now()), ...(note === undefined ? {} : { note }) };
+    }),
   };
 }
 

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
+import { openLosses } from '../../archive/loss/loss-record.ts';
 import { failureOf, orFailure } from '../../check/failure-of.ts';
 import type { Failure } from '../../check/finding.ts';
 import { viewInstance } from '../../check/instance-view.ts';
@@ -16,7 +17,7 @@ import { readProbe, removeProbe, writeProbe } from '../../check/probe.ts';
 import { userOf } from '../../check/redis-user.ts';
 import { readSandboxFacts, type SandboxFacts } from '../../check/sandbox-facts.ts';
 import { type InstancePolicy, isOnThisMachine, policyOf } from '../../policy/instance-policy.ts';
-import { openOnce } from '../../repository/open.ts';
+import { openOnce, openRepository } from '../../repository/open.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { ScheduleChange } from '../../schedules/reconcile.ts';
 import { openInstance } from '../../workers/instance-context.ts';
@@ -59,6 +60,7 @@ export async function observe(
     instance: view,
     fenceOwners: isFailure(temporal) || isFailure(view) ? undefined : await ownersOf(temporal.client, view),
     ...(isFailure(temporal) || !policy.archive ? {} : { archive: await archiveFacts(temporal.client, instance) }),
+    losses: policy.archive ? await here.losses() : undefined,
     probe: told?.probe ?? (await here.probe()),
     sandbox: told ? ('silent' in told.sandbox ? undefined : told.sandbox) : await here.sandbox(),
   };
@@ -155,6 +157,16 @@ class SeenFromHere {
       const beside = source === 'agent' && isOnThisMachine(config.instances[instance]?.url ?? '');
       return viewInstance(await open({ instance }), beside);
     });
+  }
+
+  /** A store that does not answer is a finding of its own. */
+  async losses(): Promise<Observed['losses']> {
+    const { config } = this.#effective;
+    const repository = await openRepository(config.repository).catch(() => undefined);
+    if (!repository) return undefined;
+    return openLosses(repository, this.#policy.instance)
+      .catch(() => undefined)
+      .finally(() => repository.close());
   }
 
   async probe(): Promise<ProbeReport> {

@@ -1,6 +1,7 @@
 import { type ArchiveFacts, archiveLagMs } from '../../check/archive.ts';
 import type { InstancePolicy } from '../../policy/instance-policy.ts';
 import type { BackupEntry, CataloguedBackup } from '../../repository/catalogue.ts';
+import type { LossStatus } from './noticed-losses.ts';
 import type { OpenFenceStatus } from './open-fences.ts';
 import type { RunningWorkflow } from './running-workflows.ts';
 import type { WaitingWorkflow } from './waiting-workflows.ts';
@@ -29,6 +30,8 @@ export interface InstanceStatus {
   readonly waiting: readonly WaitingWorkflow[];
   /** Fences that were not undone: nobody but the product writes. */
   readonly fences: readonly OpenFenceStatus[];
+  /** Losses that nobody has closed; absent where there is no archive to notice them, or none. */
+  readonly losses?: readonly LossStatus[];
 }
 
 /** How far the archive of the append-only file is. */
@@ -61,6 +64,7 @@ export function statusOf(
   waiting: readonly WaitingWorkflow[] = [],
   fences: readonly OpenFenceStatus[] = [],
   archive?: ArchiveFacts,
+  losses: readonly LossStatus[] = [],
 ): InstanceStatus {
   const { rpoSeconds, rtoSeconds } = policy.objectives;
   const verified = backups.find(({ state }) => state === 'verified');
@@ -80,13 +84,14 @@ export function statusOf(
     running,
     waiting,
     fences,
+    ...(losses.length > 0 ? { losses } : {}),
   };
 }
 
-/** True where an objective is missed, the newest backup is not what it should be, a run waits for a person or writes are fenced: exit code 3. */
-export function wantsAttention({ rpo, rto, lastBackup, waiting, fences }: InstanceStatus): boolean {
+/** True where an objective is missed, the newest backup is not what it should be, a run waits for a person, writes are fenced or a loss was noticed: exit code 3. */
+export function wantsAttention({ rpo, rto, lastBackup, waiting, fences, losses = [] }: InstanceStatus): boolean {
   const doubtful = lastBackup !== undefined && (lastBackup.state !== 'verified' || lastBackup.flagged !== undefined);
-  return !rpo.met || rto?.met === false || doubtful || waiting.length > 0 || fences.length > 0;
+  return !rpo.met || rto?.met === false || doubtful || waiting.length > 0 || fences.length > 0 || losses.length > 0;
 }
 
 function measured(seconds: number | undefined, objectiveSeconds: number | undefined): Measured {

@@ -726,6 +726,40 @@ export const findingCases: FindingCase[] = [
     'rewind timeline orders',
   ],
   [
+    'a loss that was noticed',
+    {
+      ...archived({}),
+      losses: [
+        {
+          ...{ kind: 'flush', command: 'FLUSHALL', keysLost: 12_000, timeMs: Date.parse('2026-11-24T03:01:07Z') },
+          sentence: 'FLUSHALL took 12000 keys of database 0.',
+          good: { timeline: 1, position: 214 },
+        },
+      ],
+    } as Observed,
+    'LOSS_NOTICED',
+    'error',
+    /FLUSHALL took 12000 keys.*position 214.* is pinned/,
+    'rewind runbook accidental-flush orders',
+  ],
+  [
+    'a loss of a server that came back empty',
+    {
+      ...archived({}),
+      losses: [
+        {
+          ...{ kind: 'came-back-empty', keysLost: 12_000, timeMs: Date.parse('2026-11-24T03:01:07Z') },
+          sentence: 'Redis came back empty: 12000 keys of database 0 are gone.',
+          good: { timeline: 1, position: 214 },
+        },
+      ],
+    } as Observed,
+    'LOSS_NOTICED',
+    'error',
+    /came back empty/,
+    'rewind runbook accidental-flush orders --to 214',
+  ],
+  [
     'an archive that lags behind its objective',
     archived({ lagMs: 90_000, unshippedBytes: 1 }),
     'ARCHIVE_LAGS',

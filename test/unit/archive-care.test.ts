@@ -3,6 +3,7 @@ import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { compactHours } from '../../archive/compact-hours.ts';
+import { pinLastsMs } from '../../archive/loss/loss-record.ts';
 import { pruneMoments } from '../../archive/prune-moments.ts';
 import { findMoment, type MomentAsked } from '../../archive/read/find-moment.ts';
 import { layDown } from '../../archive/read/lay-down.ts';
@@ -141,13 +142,29 @@ describe('what is older than every moment that is kept', () => {
     expect(hours.every((each) => each.end > bases[2]!)).toBe(true);
   });
 
-  test('never what a pinned moment is replayed from', async () => {
-    const pinned = ends[0]! - 40;
-    const place = { repository, instance };
-    const expected = await bytesAt(pinned);
-    await cutter.event({ kind: 'pin', position: pinned, timeMs: start });
-    await pruneMoments(place, start + 20 * hour, io);
-    expect(await bytesAt(pinned)).toBe(expected);
-    await refused(ends[2]!);
-  });
+  test.each(['as it was shipped', 'compacted'])(
+    'never what a pinned moment is replayed from, %s, until the pin is released or too old',
+    async (how) => {
+      const [pinned, other] = [ends[0]! - 40, ends[2]! - 40];
+      const place = { repository, instance };
+      const now = start + 24 * hour;
+      const prune = (at = now) => pruneMoments(place, start + 20 * hour, io, at);
+      if (how === 'compacted') await compactHours(place, io, { now, keepSegmentsMs: 0 });
+      const expected = await Promise.all([pinned, other].map(bytesAt));
+      await cutter.event({ kind: 'pin', position: pinned, timeMs: start });
+      await cutter.event({ kind: 'pin', position: other, timeMs: start + 3 * hour });
+      await prune();
+      expect(await Promise.all([pinned, other].map(bytesAt))).toEqual(expected);
+      // A release of an earlier pin at the same place releases no later one.
+      await cutter.event({ kind: 'release', position: other, timeMs: start + 2 * hour });
+      await cutter.event({ kind: 'release', position: pinned, timeMs: start + 10 * hour });
+      await prune();
+      await refused(pinned);
+      expect(await bytesAt(other)).toBe(expected[1]);
+      await prune(start + 3 * hour + pinLastsMs - 1);
+      expect(await bytesAt(other)).toBe(expected[1]);
+      await prune(start + 3 * hour + pinLastsMs);
+      await refused(other);
+    },
+  );
 });

@@ -24,6 +24,17 @@ function backup(ago: number, change: Partial<CataloguedBackup> = {}, proofMs?: n
   };
 }
 
+test('a loss that nobody has closed wants attention, whatever else is well', () => {
+  const loss = {
+    ...{ time: '2026-11-23T11:00:00.000Z', kind: 'flush', what: 'FLUSHALL took 3 keys of database 0.', keysLost: 3 },
+    ...{ lastGood: { timeline: 1, offset: 214 }, command: 'rewind runbook accidental-flush orders' },
+  };
+  const status = statusOf(policy, [backup(600)], [], now, [], [], undefined, [loss]);
+  expect(status.losses).toEqual([loss]);
+  expect(wantsAttention(status)).toBe(true);
+  expect(wantsAttention(statusOf(policy, [backup(600)], [], now))).toBe(false);
+});
+
 describe('RPO now', () => {
   test('is the age of the last verified backup, from the start of its save', () => {
     const status = statusOf(policy, [backup(600), backup(7_200)], [], now);
