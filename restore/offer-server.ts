@@ -1,10 +1,9 @@
 import type { InstanceContext } from '../backup/instance-context.ts';
-import { RewindError } from '../errors/rewind-error.ts';
 import { readAclList } from '../redis/acl-list.ts';
 import { configurationOf } from '../redis/config-diff.ts';
 import { withRedis } from '../redis/connection.ts';
 import type { ServerDescription } from '../redis/server-description.ts';
-import { SERVER_FILE_BYTES } from './files/place-in-folder.ts';
+import { readServerFile } from '../redis/server-file.ts';
 import { ofTheMachine } from './files/proposals.ts';
 import { diffServer, type PresentServer } from './files/server-diff.ts';
 import type { RestorePoint } from './restore-point.ts';
@@ -31,7 +30,7 @@ export async function offerServer(
   { id, serverFileKey }: Pick<RestorePoint, 'id' | 'serverFileKey'>,
 ): Promise<OfferedServer | undefined> {
   if (serverFileKey === undefined) return undefined;
-  const wanted = parseDescription(await repository.readSmall(serverFileKey, SERVER_FILE_BYTES), serverFileKey);
+  const wanted = await readServerFile(repository, serverFileKey);
   const present = await withRedis(target, async (redis): Promise<PresentServer> => {
     const acl = await readAclList(redis).catch(() => undefined);
     const configuration = await redis
@@ -59,17 +58,4 @@ export async function offerServer(
 
 function withoutTheMachine(configuration: ServerDescription['configuration']): ServerDescription['configuration'] {
   return Object.fromEntries(Object.entries(configuration).filter(([name]) => !ofTheMachine(name)));
-}
-
-function parseDescription(bytes: Buffer, key: string): Pick<ServerDescription, 'acl' | 'configuration'> {
-  try {
-    const { acl, configuration } = JSON.parse(bytes.toString('utf8')) as Partial<ServerDescription>;
-    const texts = (values: unknown): values is string[] =>
-      Array.isArray(values) && values.every((value) => typeof value === 'string');
-    if (acl !== undefined && !texts(acl)) throw new Error('acl');
-    if (!texts(Object.values(configuration ?? {}))) throw new Error('configuration');
-    return { ...(acl ? { acl } : {}), configuration: configuration ?? {} };
-  } catch (cause) {
-    throw new RewindError('MANIFEST_INVALID', `${key} cannot be read: it is no description of a server.`, { cause });
-  }
 }

@@ -3,6 +3,7 @@ import { type HostService, serviceOf } from '../../host/service.ts';
 import { readStartConfig } from '../../host/start-config.ts';
 import { foundPart } from '../../process/found-parts.ts';
 import type { StepIO } from '../../process/step-io.ts';
+import { readServerFile } from '../../redis/server-file.ts';
 import { listBackups } from '../../repository/catalogue.ts';
 import { readDeathTraces } from './death-traces.ts';
 import { lastSeen } from './last-seen.ts';
@@ -18,9 +19,6 @@ export interface CrashSite {
   /** When this agent last reached it, ISO 8601; absent where that was never noted. */
   readonly lastSeenAt?: string;
 }
-
-/** server.json holds settings and users; no real one is larger, in bytes. */
-const SERVER_FILE_BYTES = 4 * 1024 * 1024;
 
 /** The Redis beside this agent by what starts and stops it; undefined where the configuration does not say how. */
 export function serviceBeside(
@@ -58,9 +56,8 @@ export async function settingsBeside(context: InstanceContext): Promise<LocalSet
   for (const { id, directory, manifest } of await listBackups(repository, policy.instance)) {
     if (!manifest?.serverFile) continue;
     const key = `${directory}${manifest.serverFile.file}`;
-    const text = await repository.readSmall(key, SERVER_FILE_BYTES).catch(() => undefined);
-    const known = text && (JSON.parse(text.toString()) as { configuration?: Record<string, string> }).configuration;
-    if (known) return localSettings(known, `server.json of the backup ${id}`);
+    const known = await readServerFile(repository, key).catch(() => undefined);
+    if (known) return localSettings(known.configuration, `server.json of the backup ${id}`);
   }
   return undefined;
 }

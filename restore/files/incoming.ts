@@ -1,4 +1,4 @@
-import { mkdir, readFile, rm, stat } from 'node:fs/promises';
+import { mkdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RewindError } from '../../errors/rewind-error.ts';
 import type { StepIO } from '../../process/step-io.ts';
@@ -21,8 +21,8 @@ export interface FilesRequest {
   readonly dbfilename?: string;
   readonly appendfilename?: string;
   readonly appenddirname?: string;
-  /** Path of the backup's server.json: its users and settings are written beside as proposals. */
-  readonly serverFile?: string;
+  /** Of the backup's server: its users and settings are written beside as proposals. */
+  readonly description?: ServerDescription;
 }
 
 export interface Incoming {
@@ -76,7 +76,8 @@ export async function buildIncoming(folder: string, request: FilesRequest, io: S
       await writeTextDurably(join(parts, manifest), manifestText, request.dir);
       await syncFolder(parts);
     }
-    const proposals = request.serverFile ? await writeProposals(folder, request.serverFile, request.dir) : [];
+    const { description, dir } = request;
+    const proposals = description ? await writeProposals(folder, description, dir) : [];
     await syncFolder(folder);
     return { names: [...names, ...proposals], ...copied };
   } catch (error) {
@@ -86,8 +87,7 @@ export async function buildIncoming(folder: string, request: FilesRequest, io: S
 }
 
 /** Never under the names that a server reads: a person compares, and renames. */
-async function writeProposals(folder: string, serverFile: string, owner: string): Promise<string[]> {
-  const description = JSON.parse(await readFile(serverFile, 'utf8')) as ServerDescription;
+async function writeProposals(folder: string, description: ServerDescription, owner: string): Promise<string[]> {
   const acl = aclProposal(description);
   if (acl !== undefined) await writeTextDurably(join(folder, 'users.acl.proposed'), acl, owner);
   await writeTextDurably(join(folder, 'redis.conf.proposed'), configurationProposal(description), owner);

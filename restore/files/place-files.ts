@@ -94,7 +94,7 @@ const notEmpty = (dir: string, what: string): RewindError =>
 
 const expectedNames = (request: FilesRequest): string[] => [
   ...dataNames(request),
-  ...(request.serverFile ? ['users.acl.proposed', 'redis.conf.proposed'] : []),
+  ...(request.description ? ['users.acl.proposed', 'redis.conf.proposed'] : []),
 ];
 
 async function isSame(left: Marker, request: FilesRequest, io: StepIO): Promise<boolean> {

@@ -1,14 +1,11 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { relative } from 'node:path';
 import type { InstanceContext } from '../../backup/instance-context.ts';
 import { RewindError } from '../../errors/rewind-error.ts';
 import type { StepIO } from '../../process/step-io.ts';
+import { readServerFile } from '../../redis/server-file.ts';
 import type { RestorePoint } from '../restore-point.ts';
 import { restoreFolder, stageDump } from '../staged-dump.ts';
 import { type PlacedFiles, placeFiles } from './place-files.ts';
-
-/** server.json is settings and users; no server has more of them than this, in bytes. */
-export const SERVER_FILE_BYTES = 4 * 1024 * 1024;
 
 /**
  * Lays down a backup's files in a folder of this machine, ready for a plain redis-server: the dump, and what was known of
@@ -29,17 +26,16 @@ export async function placeInFolder(
   }
   const folder = restoreFolder(home, restoreId);
   const dumpPath = await stageDump(repository, folder, point, io);
-  const beside = await mkdtemp(join(folder, 'server-'));
-  try {
-    let serverFile: string | undefined;
-    if (point.serverFileKey) {
-      serverFile = join(beside, 'server.json');
-      await writeFile(serverFile, await repository.readSmall(point.serverFileKey, SERVER_FILE_BYTES), { mode: 0o600 });
-    }
-    // From 7.0 on both forms fit into one folder: whichever way it is started, it does not start empty.
-    const aof = point.server.name === 'valkey' || Number.parseInt(point.server.version, 10) >= 7;
-    return await placeFiles({ dumpPath, sha256: point.sha256, dir, aof, server: point.server, serverFile }, io);
-  } finally {
-    await rm(beside, { recursive: true, force: true });
-  }
+  const description =
+    point.serverFileKey === undefined
+      ? undefined
+      : await readServerFile(repository, point.serverFileKey).catch((error) => {
+          // Damaged, or gone: the keys are what is needed, and they come without it.
+          if (!(error instanceof RewindError) || error.retryable) throw error;
+          io.onProgress({ phase: 'place', note: `without proposals for users and settings: ${error.message}` });
+          return undefined;
+        });
+  // From 7.0 on both forms fit into one folder: whichever way it is started, it does not start empty.
+  const aof = point.server.name === 'valkey' || Number.parseInt(point.server.version, 10) >= 7;
+  return placeFiles({ dumpPath, sha256: point.sha256, dir, aof, server: point.server, description }, io);
 }

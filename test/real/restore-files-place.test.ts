@@ -1,15 +1,20 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { appendFile, copyFile, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Redis } from 'ioredis';
 import { afterEach, describe, expect, test } from 'vitest';
+import type { InstanceContext } from '../../backup/instance-context.ts';
 import { describeServer } from '../../redis/server-description.ts';
+import { openRepository } from '../../repository/open.ts';
 import { sha256Of } from '../../restore/files/durable-files.ts';
 import type { FilesRequest } from '../../restore/files/incoming.ts';
 import { placeFiles } from '../../restore/files/place-files.ts';
+import { placeInFolder } from '../../restore/files/place-in-folder.ts';
 import { whatIsLoaded } from '../../restore/files/what-is-loaded.ts';
+import type { RestorePoint } from '../../restore/restore-point.ts';
 import { findServers } from '../../sandbox/servers.ts';
 import { connectTo, fillEveryType } from '../support/dataset.ts';
 import { type Flavour, missingFlavour, type RedisServer, redisBinary, startRedis } from '../support/servers.ts';
@@ -41,7 +46,7 @@ const debugOf = (flavour: Flavour): Record<string, string> =>
   flavour === 'redis-6.2' ? {} : { 'enable-debug-command': 'local' };
 const digestOf = async (redis: Redis) => String(await redis.call('DEBUG', 'DIGEST'));
 
-/** A dump beside its server.json, as a backup has them. */
+/** A dump, and what was known of its server, as a backup has them. */
 async function backupOf(flavour: Flavour) {
   const server = await startRedis({
     flavour,
@@ -54,11 +59,9 @@ async function backupOf(flavour: Flavour) {
   const at = await folder();
   await copyFile(join(server.dir, 'dump.rdb'), join(at, 'dump.rdb'));
   const description = await describeServer(redis, { includeAcl: true });
-  await writeFile(join(at, 'server.json'), JSON.stringify(description));
   const [program] = await findServers([redisBinary(flavour)]);
   return {
     dumpPath: join(at, 'dump.rdb'),
-    serverFile: join(at, 'server.json'),
     digest: await digestOf(redis),
     server: { name: program!.name, version: program!.version },
     description,
@@ -204,3 +207,29 @@ async function partOf(dir: string): Promise<number> {
   const part = names.find((name) => name.endsWith('.part'));
   return part ? ((await stat(join(dir, '.rewind-incoming', part)).catch(() => undefined))?.size ?? 0) : 0;
 }
+
+test.each(['{"acl":', '{}', undefined])(
+  'a dump whose description is damaged or gone (%s) is placed all the same, without proposals, and it is said',
+  async (text) => {
+    const backup = await backupOf('redis-7.0');
+    const [at, home] = [await folder(), await folder()];
+    const repository = await openRepository({ url: `file://${at}`, encryption: { sse: 'none' } });
+    const bytes = await readFile(backup.dumpPath);
+    await repository.putSmall('b/dump.rdb', bytes);
+    if (text !== undefined) await repository.putSmall('b/server.json', Buffer.from(text));
+    const point = {
+      ...{ id: 'b', dumpKey: 'b/dump.rdb', serverFileKey: 'b/server.json', server: backup.server },
+      ...{ sizeBytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') },
+    } as RestorePoint;
+    const notes: (string | undefined)[] = [];
+    const placed = await placeInFolder(
+      { policy: { host: {} } as InstanceContext['policy'], repository, home },
+      'a-restore',
+      join(at, 'placed'),
+      point,
+      { ...io, onProgress: ({ note }) => notes.push(note) },
+    );
+    expect(placed.files).toEqual(['appendonlydir', 'dump.rdb']);
+    expect(notes.join()).toContain('without proposals for users and settings: ');
+  },
+);
