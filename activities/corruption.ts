@@ -2,6 +2,7 @@ import { constants, copyFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { followerOf } from '../archive/follow/follow-aof.ts';
 import { shipTailBeforeStart } from '../archive/follow/ship-tail.ts';
+import { asOwnChange } from '../archive/loss/own-change.ts';
 import { saveMoment } from '../archive/read/save-moment.ts';
 import type { InstanceContext } from '../backup/instance-context.ts';
 import type { LoadedConfig } from '../config/load.ts';
