@@ -7,6 +7,7 @@ import { takenOver } from '../follow/store-records.ts';
 import type { Telling } from '../follow/telling.ts';
 import { newestTimeline } from '../follow/tip.ts';
 import type { StreamCourse, StreamSession } from './stream-course.ts';
+import { tellFigures } from './stream-figures.ts';
 import { StreamGoesOn } from './stream-goes-on.ts';
 import { StreamShipping } from './stream-shipping.ts';
 
@@ -96,6 +97,7 @@ export class StreamFollower {
         course.stretch?.finder.dataSet(signs.keys, Math.max(0, signs.expiredKeys - expiredKeys));
       }
       expiredKeys = signs?.expiredKeys;
+      tellFigures(course);
       if (course.timeline && Date.now() - lookedForRivalAt >= options.rivalMs) {
         lookedForRivalAt = Date.now();
         // A store that does not answer tells nothing of rivals.

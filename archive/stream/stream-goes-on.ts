@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { checkIdentity } from '../../backup/identity-check.ts';
+import { addressOf } from '../../redis/connection.ts';
 import { readIdentity } from '../../repository/identity.ts';
 import type { HeldFile } from '../follow/held-files.ts';
 import { LookAgain } from '../follow/look-again.ts';
@@ -94,6 +95,7 @@ export class StreamGoesOn {
       course.position = course.timeline!.start;
     }
     course.runId = signs.runId;
+    await session.spool.shipsFrom(addressOf(signs));
     this.#open(run!, seam.replId, { offset, db });
   }
 
@@ -159,6 +161,7 @@ export class StreamGoesOn {
     }
     course.runId = signs.runId;
     course.signs = signs;
+    await session.spool.shipsFrom(addressOf(signs));
     for (;;) {
       const held = !tip || course.timeline!.timeline !== tip.timeline.timeline || !tip.bases.has(course.position);
       if (!held || (await this.#storeBase(run, dump, signs))) break;
@@ -280,6 +283,9 @@ export class StreamGoesOn {
 const waitsForBase = ({ last, timeline, behindGap, bases, position }: Tip): boolean =>
   ((!last && !timeline.file) || behindGap) && !bases.has(position);
 
-/** True where the server that was archived was started again; a replica that is promoted goes on under its own address. */
-const startedSince = (signs: PrimarySigns, { signs: before, lastMs }: StreamCourse): boolean =>
-  signs.startedMs > lastMs && (before === undefined || before.url === signs.url);
+/**
+ * True where the server that was archived was started again. One that was a replica goes on under its own address; Redis tells
+ * when it was started to the second only.
+ */
+const startedSince = ({ startedMs, url }: PrimarySigns, { lastMs, session }: StreamCourse): boolean =>
+  startedMs > lastMs && (session.spool.server === undefined || session.spool.server === addressOf({ url }));

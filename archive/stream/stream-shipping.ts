@@ -6,6 +6,7 @@ import { SegmentMaker } from '../follow/ready-segment.ts';
 import { takenOver } from '../follow/store-records.ts';
 import type { Stretch } from '../follow/stretch.ts';
 import { recordDestructive, recordEvent, recordOf, type StreamCourse } from './stream-course.ts';
+import { tellFigures } from './stream-figures.ts';
 import type { StreamGoesOn } from './stream-goes-on.ts';
 import type { Seam, StreamRun } from './stream-run.ts';
 
@@ -53,7 +54,7 @@ export class StreamShipping {
       const unshipped = cut.offset - stretch.from.offset;
       const seen = run.marks.seenAt(stretch.from.offset);
       const age = seen === undefined ? 0 : options.now() - seen;
-      this.#tell(stretch, run, seen);
+      tellFigures(this.#course);
       const meant = seen !== undefined || unshipped >= pingBytes;
       const full = stretch.tail.readTo - stretch.from.offset >= options.segmentBytes;
       const due = full || (meant && (age >= options.segmentMs || age < 0));
@@ -141,23 +142,5 @@ export class StreamShipping {
     this.#collidedAt = performance.now();
     if (this.#collidedAt - before < rivalMs) return takenOver(`${key} is there already with other bytes`);
     return new LookAgain();
-  }
-
-  #tell({ from }: Stretch, run: StreamRun, seen: number | undefined): void {
-    const { timeline, position, options, telling, session } = this.#course;
-    const { receiver, spool } = session;
-    telling.held(spool.unshippedBytes);
-    const { state, dropped } = telling.figures;
-    if (receiver.dropped > dropped) telling.count('dropped', receiver.dropped - dropped);
-    // What waits for the store outweighs a link that is down.
-    if (receiver.state === 'full') telling.say('store', receiver.note);
-    else if (receiver.state === 'waiting' && state !== 'store') telling.say('waiting', receiver.note);
-    else if (state === 'waiting') telling.say('following');
-    telling.figure({
-      timeline: timeline!.timeline,
-      position,
-      unshippedBytes: Math.max(0, run.marks.upTo - from.offset),
-      lagMs: seen === undefined ? 0 : Math.max(0, options.now() - seen),
-    });
   }
 }

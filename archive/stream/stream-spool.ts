@@ -13,6 +13,8 @@ const mostRuns = 3;
 /** What was received and is not in the repository yet: runs, the oldest first. Only the last one grows. */
 export class StreamSpool {
   readonly folder: string;
+  /** `host:port` of the server whose bytes were shipped last from here. */
+  server: string | undefined;
   #runs: StreamRun[] = [];
   #number = 0;
   #grown = Promise.withResolvers<void>();
@@ -34,6 +36,7 @@ export class StreamSpool {
     if (before === boot) await spool.#load();
     if (!tip || !spool.#runs[0] || !reaches(spool.#runs[0], tip)) await spool.clear();
     await writeFile(join(folder, 'boot'), boot, { mode: 0o600 });
+    spool.server = await readFile(join(folder, 'server'), 'utf8').catch(() => undefined);
     return spool;
   }
 
@@ -59,6 +62,12 @@ export class StreamSpool {
   tellGrown(): void {
     this.#grown.resolve();
     this.#grown = Promise.withResolvers();
+  }
+
+  async shipsFrom(server: string): Promise<void> {
+    if (server === this.server) return;
+    this.server = server;
+    await writeFile(join(this.folder, 'server'), server, { mode: 0o600 });
   }
 
   /** A run that goes on from a place that is in the repository. */
