@@ -3,7 +3,7 @@ import type { ErrorEntry } from './entry.ts';
 /** Of following an append-only file into the archive. */
 export const shipAofErrors = {
   ARCHIVE_NOT_POSSIBLE: {
-    when: 'The append-only file of this server cannot be followed: one single file (before Redis 7.0), or not on this machine.',
+    when: 'The append-only file of this server cannot be followed: one single file (before Redis 7.0), not on this machine, or another server’s, at the same path.',
     safe: 'Nothing was changed. Backups are taken as before.',
     next: 'Upgrade to Redis 7.0 or Valkey 7.2 or newer, or run the host agent on Redis’ machine; until then instances.NAME.archive: false, and shorten backup.every.',
     retryable: false,
