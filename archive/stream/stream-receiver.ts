@@ -15,14 +15,15 @@ const lastRetryMs = 2_000;
 /** What only a person mends. */
 const final = ['REDIS_REFUSED_LOGIN', 'REDIS_REPLICATION_FORBIDDEN'];
 
-/** A server asks with this whether we live; nobody restores it. */
-const ping = Buffer.from('*1\r\n$4\r\nPING\r\n');
+/** A server asks with this whether we live, in capitals or not by its version; nobody restores it. */
+const pings = ['PING', 'ping'].map((word) => Buffer.from(`*1\r\n$4\r\n${word}\r\n`));
+const pingBytes = 14;
 
 /** Several come at once where the machine is busy. */
 function isPings(chunk: Buffer): boolean {
-  if (chunk.length % ping.length > 0) return false;
-  for (let at = 0; at < chunk.length; at += ping.length) {
-    if (ping.compare(chunk, at, at + ping.length) !== 0) return false;
+  if (chunk.length % pingBytes > 0) return false;
+  for (let at = 0; at < chunk.length; at += pingBytes) {
+    if (!pings.some((ping) => ping.compare(chunk, at, at + pingBytes) === 0)) return false;
   }
   return true;
 }
