@@ -9,6 +9,7 @@ import { benchAsPrimary } from './as-primary.ts';
 import { benchFlush } from './flush.ts';
 import { benchLatency } from './latency.ts';
 import { benchMemory } from './memory.ts';
+import { benchMoment } from './moment.ts';
 import { benchProof } from './proof.ts';
 import { benchPutKeys } from './put-keys.ts';
 import { benchReading } from './reading.ts';
@@ -32,6 +33,7 @@ const benchmarks: Readonly<Record<string, (stage: Stage, rounds: number) => Prom
   ship: benchShip,
   'ship-stream': benchShipStream,
   timeline: benchTimeline,
+  moment: benchMoment,
 };
 
 const usage = `usage: npm run bench [-- NAME… --keys N --rounds N]   NAME: ${Object.keys(benchmarks).join(', ')}`;

@@ -38,6 +38,11 @@ export class Stage {
     this.#keys = options.keys;
   }
 
+  /** That were asked for. */
+  get keys(): number {
+    return this.#keys;
+  }
+
   mixedSet(): Promise<MixedSet> {
     return (this.#mixed ??= this.#fill());
   }
