@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import type { Moment } from '../../archive/read/moment.ts';
+import type { ArchivedState } from '../../incident/corruption/archived-state.ts';
 import { choicesOf } from '../../incident/corruption/choices.ts';
 import type { Diagnosis, FileDiagnosis } from '../../incident/corruption/diagnosis.ts';
 import type { BackupEntry } from '../../repository/catalogue.ts';
@@ -176,6 +178,23 @@ describe('the ways out of damaged append-only files', () => {
     const beside = file({ before: { keys: 990 }, savedAt: '2026-11-24T11:00:00Z' });
     const choices = choicesOf(diagnosis('aof-multi', [gone], [beside]), [backup('2026-11-24T06:00:00Z')], now);
     expect(choices.map(({ id }) => id)).toEqual(['dump-beside', 'backup:20261124T060000Z-0a0a0a0a']);
+  });
+
+  test('have the archive first where it loses as little as any other: in that nothing is guessed', () => {
+    const hit = incr({ ...broken, before: { commands: 10 }, after: { commands: 90 } });
+    const moment = { position: 5_000, timeline: 1, timeMs: Date.parse('2026-11-24T11:58:00Z') } as Moment;
+    const whole: ArchivedState = { moment, tail: [], losesCommands: 0, unknown: [] };
+    const of = (archived: ArchivedState) =>
+      choicesOf(diagnosis('aof-multi', [manifest, base, hit]), [backup('2026-11-24T11:00:00Z')], now, archived);
+    expect(of(whole)[0]).toMatchObject({ id: 'archive', loses: 'nothing', losesKeys: 0, losesSeconds: 0 });
+    const cut = of({ ...whole, upTo: '2026-11-24T11:58:00.000Z', losesCommands: 7 });
+    expect(cut.map(({ id }) => id)).toEqual([
+      'base-and-later',
+      'archive',
+      'backup:20261124T110000Z-0a0a0a0a',
+      'aof-until-damage',
+    ]);
+    expect(cut[1]).toMatchObject({ losesSeconds: 60, losesCommands: 7, loses: expect.stringContaining('(60 s)') });
   });
 
   test('do not offer a dump beside that is damaged itself', () => {
