@@ -8,7 +8,7 @@ import { type ServerSigns, signsIn } from '../follow/server-watch.ts';
 export interface PrimarySigns extends ServerSigns {
   /** How far its history is that of `previousId`: behind this offset it is its own. */
   readonly previousUpTo?: number;
-  /** When its process began, Unix ms by its own clock. */
+  /** When its process began at the latest, Unix ms by its own clock. */
   readonly startedMs: number;
   /** It ends once every replica has all, or `shutdown-timeout` is over (Redis 7.0 and newer). */
   readonly shuttingDown: boolean;
@@ -72,7 +72,8 @@ export class PrimaryWatch {
         ...signsIn(text),
         // Redis counts the first byte that is not, from 1.
         ...(previousUpTo === undefined || previousUpTo < 1 ? {} : { previousUpTo: previousUpTo - 1 }),
-        startedMs: serverMs - (infoNumber(info, 'uptime_in_seconds') ?? 0) * 1_000,
+        // Both are whole seconds of its clock: it may have begun at the end of that one.
+        startedMs: (Math.floor(serverMs / 1_000) - (infoNumber(info, 'uptime_in_seconds') ?? 0)) * 1_000 + 999,
         shuttingDown: info.shutdown_in_milliseconds !== undefined,
         url: target.url,
       };
