@@ -1,5 +1,8 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { findMoment } from '../../archive/read/find-moment.ts';
@@ -161,6 +164,29 @@ describe('a loss is told once, and its last good moment is pinned', () => {
     watching = watchLosses(context);
     const { told, pins } = await watching.loss();
     expect(told).toMatchObject({ kind: 'flush', command: 'FLUSHALL' });
+    expect(pins).toHaveLength(1);
+  });
+
+  test('one that was noticed when its agent is killed is told, once, by the next', async () => {
+    await watching.stop();
+    const script = fileURLToPath(new URL('../support/loss-child.ts', import.meta.url));
+    const folders = [join(folder.path, 'home'), join(folder.path, 'store')];
+    const child = fork(script, [server.url, ...folders], { stdio: 'ignore' });
+    const said = (what: string) =>
+      new Promise<string>((resolve) =>
+        child.on('message', (message: Record<string, string>) => what in message && resolve(String(message[what]))),
+      );
+    await said('watching');
+    const telling = said('telling');
+    await redis.flushall();
+    const id = await telling;
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
+    watching = watchLosses(context);
+    const { told, pins } = await watching.loss();
+    expect(told).toMatchObject({ id, kind: 'flush', command: 'FLUSHALL' });
+    await nothingMore();
     expect(pins).toHaveLength(1);
   });
 
