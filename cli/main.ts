@@ -178,7 +178,7 @@ program
   .argument('<name>', 'instance')
   .option('--to <what>', 'accidental-flush: before-flush, latest, or the id of a backup')
   .option('--no-fence', 'accidental-flush: leave writing to everybody meanwhile')
-  .option('--on-conflict <rule>', 'accidental-flush: keep-live or take-backup, as the default at the gate')
+  .option('--on-conflict <rule>', 'accidental-flush: keep-live, take-backup or replay, as the default at the gate')
   .option('--into <where>', 'node-crash: instance:NAME where the host is lost')
   .action(runs(async () => (await import('./runbook.ts')).runbook));
 

@@ -1,4 +1,5 @@
 import { workflowInfo } from '@temporalio/workflow';
+import type { Moment } from '../archive/read/moment.ts';
 import type { LossKind } from '../incident/evidence/loss-kind.ts';
 import type { FlushEvidence } from '../incident/evidence/who-flushed.ts';
 import type { RestorePlan } from '../restore/plan-restore.ts';
@@ -18,6 +19,8 @@ export interface FlushFinding {
   readonly evidence: FlushEvidence;
   readonly loss: LossKind;
   readonly point: RestorePoint;
+  /** Of the archive, where the point was made from it. */
+  readonly moment?: Moment;
   readonly target: TargetFacts;
   /** What of the backup is wanted: one part for each database or pattern that lost keys. */
   readonly parts: readonly LostPart[];
@@ -48,8 +51,9 @@ export async function findWhatWasLost(
   const evidence = await withPatience('gatherEvidence', () => looking.gatherEvidence(), patience);
   const asked = await withPatience('readRequest', (given: RestoreInput) => steps.readRequest(given), {
     ...patience,
-    input: { ...input, to: input.to ?? BEFORE_FLUSH, into: 'live' },
+    input: { ...input, ...conflictRuleOf(input), to: input.to ?? BEFORE_FLUSH, into: 'live' },
   });
+  let moment: Moment | undefined;
   const point = await withPatience(
     'findBackup',
     async ({ to }: { to: string }) => {
@@ -57,8 +61,8 @@ export async function findWhatWasLost(
         to === BEFORE_FLUSH ? { before: timeOfLoss(evidence), lossNotBefore: lossNotBefore(evidence) } : {};
       const found = await steps.findPoint(to, options);
       // With the archive it is the state right before the flush, and not the last backup.
-      if ('moment' in found) return steps.materializeMoment(found.moment, workflowInfo().startTime.toISOString());
-      return found;
+      moment = 'moment' in found ? found.moment : undefined;
+      return 'moment' in found ? steps.materializeMoment(found.moment, workflowInfo().startTime.toISOString()) : found;
     },
     { ...patience, input: { to: asked.to } },
   );
@@ -72,7 +76,12 @@ export async function findWhatWasLost(
     const staged = isWhole ? whole : await steps.stageDump(subject, request, point, target);
     parts.push({ request, staged });
   }
-  return { evidence, loss, point, target, parts };
+  return { evidence, loss, point, ...(moment ? { moment } : {}), target, parts };
+}
+
+/** A replay is no rule for keys that stand in each other's way: it has a plan of its own. */
+function conflictRuleOf({ onConflict }: Pick<RestoreInput, 'onConflict'>): Pick<RestoreInput, 'onConflict'> {
+  return onConflict === 'replay' ? { onConflict: 'take-backup' } : {};
 }
 
 /** Plans every part anew, as the world is at this moment. */

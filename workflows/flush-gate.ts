@@ -6,6 +6,7 @@ import type { TargetFacts } from '../restore/target-facts.ts';
 import { refuseOrGo } from './failure-code.ts';
 import { seconds } from './figures.ts';
 import { type FlushFinding, plannedParts, planParts } from './flush-finding.ts';
+import { type FlushReplay, relativeWords } from './flush-replay.ts';
 import type { GatePlan, Gates } from './gate.ts';
 import type { Choice } from './gate-decision.ts';
 import { withPatience } from './park.ts';
@@ -13,8 +14,8 @@ import type { PlannedRestore } from './put-back.ts';
 import type { RestoreSteps } from './restore-steps.ts';
 import type { RunStory } from './run-story.ts';
 
-/** `swap-back`: the databases are exchanged once more; `leave`: nothing is done. */
-export type FlushChoice = ConflictRule | 'swap-back' | 'leave';
+/** `replay`: all but the flush; `swap-back`: the databases are exchanged once more; `leave`: nothing is done. */
+export type FlushChoice = ConflictRule | 'replay' | 'swap-back' | 'leave';
 
 export interface ApprovedRecovery {
   readonly choice: FlushChoice;
@@ -24,31 +25,34 @@ export interface ApprovedRecovery {
 
 /** Shows what would come back, what is live now, and what each choice loses; and waits for a person. */
 export async function approveFlushRecovery(
-  { gates, story, steps }: { gates: Gates; story: RunStory; steps: RestoreSteps },
+  { gates, story, steps, replay }: { gates: Gates; story: RunStory; steps: RestoreSteps; replay?: FlushReplay },
   subject: RestoreSubject,
   found: FlushFinding,
 ): Promise<ApprovedRecovery> {
   const look = async () => {
     const target = await steps.lookAtTarget(subject);
+    await replay?.lookAgain(target);
     return { target, plans: (await planParts(steps, found, target, 'keep-live')).map(refuseOrGo) };
   };
   const first = await withPatience('planRestore', look, { gates, story, alreadyDone: () => 'No key was touched.' });
   const answer = await gates.ask({
     name: 'put back',
-    ...gatePlan(found, first, subject.fenceId !== undefined),
-    refresh: async () => gatePlan(found, await look(), subject.fenceId !== undefined),
+    ...gatePlan(found, first, subject.fenceId !== undefined, replay),
+    refresh: async () => gatePlan(found, await look(), subject.fenceId !== undefined, replay),
   });
   const choice = answer.choice as FlushChoice;
   if (choice === 'swap-back' || choice === 'leave') return { choice, parts: [] };
   const now = await look();
+  if (choice === 'replay') return { choice, parts: [await (replay as FlushReplay).planned(now.target)] };
   const plans = await planParts(steps, found, now.target, choice);
   return { choice, parts: plannedParts(steps, subject, found, plans.map(refuseOrGo), now.target, choice) };
 }
 
 function gatePlan(
-  { evidence, loss, point, parts }: FlushFinding,
+  { evidence, loss, point, moment, parts }: FlushFinding,
   { target, plans }: { target: TargetFacts; plans: readonly RestorePlan[] },
   fenced: boolean,
+  replay: FlushReplay | undefined,
 ): GatePlan {
   const wanted = sum(plans, ({ selected }) => selected.keys);
   const expired = sum(plans, ({ selected }) => selected.expired);
@@ -63,7 +67,10 @@ function gatePlan(
       ...evidence.sentences,
       `**Comes back:** ${wanted} keys of ${where}, from ${point.id} (${point.time}, ${point.state}); ${expired} have expired since.`,
       `**Live now:** ${live} keys in there. ${fenced ? 'Nobody can write at the moment.' : 'Writes are NOT fenced.'}`,
-      `**What is lost in any case:** what was written between ${point.time} and ${evidence.when.latest}.`,
+      moment && replay?.found
+        ? '**What is lost in any case:** nothing of before: the archive has all that was written up to there.'
+        : `**What is lost in any case:** what was written between ${point.time} and ${evidence.when.latest}.`,
+      ...(replay ? [replayInWords(replay)] : []),
       `**How long:** about ${seconds(took * 1_000)}.`,
       ...loss.unknown,
       ...evidence.unknown,
@@ -81,8 +88,9 @@ function gatePlan(
         text: 'Put everything back as it was; keys that were written since and are in the backup, too, are replaced.',
         loses: `what was written since to keys of the backup (${live} keys are live); a safety copy is made and proven first`,
       },
+      ...choiceOfReplay(replay),
     ],
-    default: withoutRestore(loss)[0]?.id ?? 'keep-live',
+    default: standardChoice(loss, replay),
     plan: {
       backup: point.id,
       where,
@@ -92,8 +100,38 @@ function gatePlan(
       server: target.server.runId,
       role: target.role,
       fenced,
+      ...(replay?.found ? { replay: { cut: replay.found.moment.position, keys: replay.found.keys } } : {}),
     },
   };
+}
+
+/** What whoever started the run asked for; a replay that cannot be had is replaced by nothing in silence. */
+function standardChoice(loss: LossKind, replay: FlushReplay | undefined): string | undefined {
+  if (replay?.asked === 'replay') return replay.found ? 'replay' : undefined;
+  return withoutRestore(loss)[0]?.id ?? (replay?.asked === 'take-backup' ? 'take-backup' : 'keep-live');
+}
+
+function choiceOfReplay(replay: FlushReplay | undefined): Choice[] {
+  if (!replay?.found) return [];
+  const { leftOut, commands, relative, keys } = replay.found;
+  const without = leftOut.map(({ command, count }) => (count > 1 ? `${count} ${command}` : command)).join(', ');
+  const all = keys === undefined ? '' : ` (${keys} keys, proven)`;
+  const rests = relative.keys > 0 ? `nothing that was written; ${relativeWords(relative)}` : 'nothing';
+  return [
+    {
+      id: 'replay',
+      text: `Undo only that command: all but ${without} is as it was written, with the ${commands} commands that came since${all}.`,
+      loses: `${rests}; a safety copy of what is live is made and proven first`,
+    },
+  ];
+}
+
+function replayInWords({ refused, found }: FlushReplay): string {
+  if (!found) return `**All but the flush (replay) is not possible:** ${refused} What is left: keep-live, take-backup.`;
+  const { commands, leftOut, relative, relativeFile } = found;
+  const where = leftOut.map(({ command, position, database }) => `${command} (db ${database}, position ${position})`);
+  const named = relativeFile ? ` They are named in ${relativeFile}.` : '';
+  return `**All but the flush (replay):** left out is ${where.join(', ')}; ${commands} commands came since; ${relativeWords(relative)}.${named}`;
 }
 
 /** Where nothing has to come out of a backup. */

@@ -6,11 +6,12 @@ import { sentenceOf } from './failure-code.ts';
 import { addFigures, figuresOfReport, noFigures } from './figures-of-restore.ts';
 import { findWhatWasLost } from './flush-finding.ts';
 import { approveFlushRecovery } from './flush-gate.ts';
+import { type FlushReplay, findReplay } from './flush-replay.ts';
 import { Gates } from './gate.ts';
 import { type HeldFence, holdFence } from './held-fence.ts';
 import { IncidentLog } from './incident-log.ts';
 import { ownInstance } from './instance-owner.ts';
-import { compareEverything, type PutBack, putBack } from './put-back.ts';
+import { compareEverything, type PlannedRestore, type PutBack, putBack } from './put-back.ts';
 import { keepWhatIsLive } from './restore-gate.ts';
 import { restoreSteps } from './restore-steps.ts';
 import { RunStory } from './run-story.ts';
@@ -22,7 +23,7 @@ export interface RecoverAccidentalFlushInput {
   readonly to?: string;
   /** Default true: nobody writes until the data is back. */
   readonly fence?: boolean;
-  /** `keep-live` (default) or `take-backup`: what stands at the gate as the default. */
+  /** `keep-live` (default), `take-backup` or, with an archive, `replay`: what stands at the gate as the default. */
   readonly onConflict?: string;
   readonly compare?: string;
 }
@@ -45,6 +46,7 @@ export async function recoverAccidentalFlush(input: RecoverAccidentalFlushInput)
   const steps = restoreSteps(policy, policy, story);
   const log = new IncidentLog(policy, story, gates, 'accidental-flush');
   let fence: HeldFence | undefined;
+  let replay: FlushReplay | undefined;
   const unfence = async () => {
     const given = await fence?.unfence();
     if (given) log.figures = { ...log.figures, fencedSeconds: given.fencedMs / 1_000 };
@@ -62,19 +64,21 @@ export async function recoverAccidentalFlush(input: RecoverAccidentalFlushInput)
     log.loss = {
       from: found.point.time,
       to: found.evidence.when.latest,
-      lost: [`What was written between ${found.point.time} and the flush is in no backup.`],
+      lost: found.moment ? [] : [`What was written between ${found.point.time} and the flush is in no backup.`],
       unknown: [...found.evidence.unknown, ...found.loss.unknown],
     };
-    const { choice, parts } = await approveFlushRecovery({ gates, story, steps }, subject, found);
+    replay = await findReplay({ gates, story, steps }, policy, subject, found, input.onConflict);
+    const { choice, parts } = await approveFlushRecovery({ gates, story, steps, replay }, subject, found);
     const { swapped } = found.loss;
     if (choice === 'swap-back' && swapped) {
       await evidence.swapBack(subject, swapped, found.point.keysByDatabase[String(swapped[0])] ?? 0);
     }
     if (parts.some((part) => part.plan.destructive)) await keepWhatIsLive({ gates, story }, plan);
 
-    story.phase('restoring', { backupId: found.point.id });
+    story.phase('restoring', { backupId: parts[0]?.point.id ?? found.point.id });
     const done: PutBack[] = [];
     for (const part of parts) done.push(await putBack({ gates, story }, part));
+    if (choice === 'replay') await replay?.removeBeyond(parts[0] as PlannedRestore, log);
     for (const { compared, conflicts } of done) {
       log.compared(compared);
       if (conflicts) log.files.push({ what: 'keys that were live already', key: conflicts });
@@ -92,7 +96,7 @@ export async function recoverAccidentalFlush(input: RecoverAccidentalFlushInput)
     const told =
       parts.length === 0
         ? `Nothing was taken from a backup (${choice}).`
-        : `${restored} keys are back from ${found.point.id}; of those written since ${kept} are as they were and ${replaced} were replaced (${choice}).`;
+        : `${restored} keys are back from ${parts[0]?.point.id}; of those written since ${kept} are as they were and ${replaced} were replaced (${choice}).`;
     const report = await log.store('recovered', told);
     story.phase('done', { outcome: 'recovered' });
     return {
@@ -119,6 +123,7 @@ export async function recoverAccidentalFlush(input: RecoverAccidentalFlushInput)
   } finally {
     await CancellationScope.nonCancellable(async () => {
       await steps.cleanUpRestore({ instance, policyDigest: policy.digest, restoreId });
+      await replay?.cleanUp();
       await owner.release();
       await gates.close();
     });

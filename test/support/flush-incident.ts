@@ -47,11 +47,15 @@ export async function untilRuns({ deployment }: S3Deployment, workflowId: string
 }
 
 /** What a run shows once it waits at its gate, or is parked. */
-export async function untilAsked(run: WorkflowHandle, phase = 'waiting-for-approval'): Promise<Progress> {
+export async function untilAsked(
+  run: WorkflowHandle,
+  phase = 'waiting-for-approval',
+  withinMs = 90_000,
+): Promise<Progress> {
   const progress = () => run.query<Progress>('progress').catch(() => undefined);
   let seen: Progress | undefined;
   await expect
-    .poll(async () => (seen = await progress()), { timeout: 90_000, interval: 250 })
+    .poll(async () => (seen = await progress()), { timeout: withinMs, interval: 250 })
     .toMatchObject({ phase, gate: {} });
   return seen as Progress;
 }
