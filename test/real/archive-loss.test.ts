@@ -5,8 +5,14 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openLosses } from '../../archive/loss/loss-record.ts';
+import { asOwnChange } from '../../archive/loss/own-change.ts';
 import { findMoment } from '../../archive/read/find-moment.ts';
+import { drawArchive } from '../../archive/read/timeline.ts';
 import type { InstanceContext } from '../../backup/instance-context.ts';
+import { inspectRdb } from '../../rdb/inspect.ts';
+import { streamAsPrimary } from '../../restore/as-primary/stream-as-primary.ts';
+import { factsOf } from '../../sandbox/dump-facts.ts';
 import { archiveContext, followable, instance, rewritten, until } from '../support/archive.ts';
 import { debugAllowed } from '../support/data-digest.ts';
 import { connectTo } from '../support/dataset.ts';
@@ -250,6 +256,43 @@ describe('is taken for no loss:', () => {
     for (let i = 0; i < keys; i++) rename.rename(`new:${i}`, `key:${i}`);
     await rename.exec();
     await nothingBefore();
+  });
+
+  test.for([
+    ['restore', 0],
+    ['nobody we know', 1],
+  ] as const)('a dump that is streamed in place of everything, by %s: %i', async ([by, losses]) => {
+    await until('something is archived', async () => {
+      await redis.incr('a write');
+      const [first] = await drawArchive({ repository: context.repository, instance });
+      return (first?.to?.position ?? 0) > 0;
+    });
+    const source = await startRedis();
+    const small = await connectTo(source);
+    await small.set('all', 'there is');
+    await small.save();
+    small.disconnect();
+    const dumpPath = join(source.dir, 'dump.rdb');
+    const facts = factsOf(await inspectRdb({ path: dumpPath }));
+    const io = { signal: new AbortController().signal, onProgress: () => undefined };
+    const stream = () =>
+      streamAsPrimary({ dumpPath, facts, target: { url: server.url }, home: join(folder.path, 'restore') }, io);
+    const archived = { ...context, policy: { ...context.policy, archive: {} as never } };
+    await (by === 'restore' ? asOwnChange(archived, by, stream) : stream());
+    await source.stop();
+    await redis.set('after it', '1');
+    if (losses === 1) {
+      expect((await watching.loss()).told.kind).toMatch(/shrank|flush/);
+      return;
+    }
+    await until('a timeline of its own', async () => {
+      await redis.incr('a write');
+      const [, second] = await drawArchive({ repository: context.repository, instance });
+      return second?.why === 'restore' && second.parent?.timeline === 1;
+    });
+    await watching.looked();
+    expect(watching.told).toEqual([]);
+    expect((await openLosses(context.repository, instance)).length).toBe(0);
   });
 
   test('what a server that is followed for the first time did before', async () => {
