@@ -52,7 +52,8 @@ const patienceMs = 60_000;
  * @returns undefined where the instance has no archive, or the tail could not be shipped now
  */
 export async function shipTailBeforeStart(context: InstanceContext, io: StepIO): Promise<ShippedTail | undefined> {
-  if (!context.policy.archive) return undefined;
+  // What a replication stream has not brought is in no file that its archive knows.
+  if (!context.policy.archive || context.policy.archive.from === 'replication') return undefined;
   const signal = AbortSignal.any([io.signal, AbortSignal.timeout(patienceMs)]);
   try {
     const follower = followerOf(context.policy.instance);

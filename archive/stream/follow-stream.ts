@@ -13,6 +13,7 @@ import { PatientStore } from '../follow/patient-store.ts';
 import { replicationIdsOf } from '../follow/questions.ts';
 import { Telling } from '../follow/telling.ts';
 import { readTip } from '../follow/tip.ts';
+import { type BaseRules, baseRules } from './fresh-base.ts';
 import { PrimaryWatch } from './primary-watch.ts';
 import type { StreamSession } from './stream-course.ts';
 import { StreamFollower } from './stream-follower.ts';
@@ -45,7 +46,7 @@ export interface StreamIO extends FollowIO {
 export async function followStream(
   context: InstanceContext,
   io: StreamIO,
-  options: Partial<FollowOptions> = {},
+  { bases, ...options }: Partial<FollowOptions> & { bases?: Partial<BaseRules> } = {},
 ): Promise<FollowFigures> {
   const all = { ...followDefaults, ...options };
   const telling = new Telling(io.onFigures);
@@ -55,7 +56,9 @@ export async function followStream(
   let stays = false;
   try {
     session = takeKept(folder) ?? (await openSession(context, folder, all, { io, store, telling }));
-    const follower = new StreamFollower(context, io, all, { session, telling, store });
+    const follower = new StreamFollower(context, io, all, {
+      ...{ session, telling, store, rules: { ...baseRules, ...bases } },
+    });
     await follower.run();
     stays = io.staysUp?.() ?? false;
     return follower.figures;
@@ -116,7 +119,7 @@ async function openSession(
     const ended = new AbortController();
     const receiving = receiver.run(ended.signal);
     return {
-      ...{ identity, spool, receiver, now: () => watch.now() },
+      ...{ identity, spool, receiver, locate, now: () => watch.now() },
       end: async () => {
         ended.abort();
         await receiving;

@@ -1,4 +1,5 @@
 import type { InstanceContext } from '../../backup/instance-context.ts';
+import type { RedisTarget } from '../../redis/connection.ts';
 import type { DestructiveCommand } from '../follow/destructive.ts';
 import type { FollowIO, FollowOptions } from '../follow/follow-options.ts';
 import type { PatientStore } from '../follow/patient-store.ts';
@@ -18,6 +19,8 @@ export interface StreamSession {
   readonly identity: string;
   readonly spool: StreamSpool;
   readonly receiver: StreamReceiver;
+  /** Where the primary is now. */
+  readonly locate: () => Promise<RedisTarget>;
   /** Unix ms, by the server's clock. */
   readonly now: () => number;
 }
@@ -37,6 +40,9 @@ export interface StreamCourse {
   stretch?: Stretch;
   /** Seams of the run that are behind what is shipped. */
   readonly crossed: Set<Seam>;
+  /** Nothing behind this offset is read yet: it is to be known first where it has to be cut. */
+  heldAt?: number;
+  lastBase?: { readonly timeline: number; readonly position: number };
   /** Of the server whose bytes are shipped now. */
   signs?: PrimarySigns;
   runId: string;

@@ -6,29 +6,39 @@ import type { PatientStore } from '../follow/patient-store.ts';
 import { takenOver } from '../follow/store-records.ts';
 import type { Telling } from '../follow/telling.ts';
 import { newestTimeline } from '../follow/tip.ts';
+import { type BaseRules, FreshBase } from './fresh-base.ts';
 import type { StreamCourse, StreamSession } from './stream-course.ts';
 import { tellFigures } from './stream-figures.ts';
 import { StreamGoesOn } from './stream-goes-on.ts';
 import { StreamShipping } from './stream-shipping.ts';
+
+interface Parts {
+  readonly session: StreamSession;
+  readonly telling: Telling;
+  readonly store: PatientStore;
+  readonly rules: BaseRules;
+}
 
 /** Ships what a server sends to its replicas into the repository. */
 export class StreamFollower {
   readonly #course: StreamCourse;
   readonly #goesOn: StreamGoesOn;
   readonly #shipping: StreamShipping;
+  readonly #freshBase: FreshBase;
   #failed: { error: unknown } | undefined;
 
   constructor(
     context: InstanceContext,
     io: FollowIO,
     options: FollowOptions,
-    { session, telling, store }: { session: StreamSession; telling: Telling; store: PatientStore },
+    { session, telling, store, rules }: Parts,
   ) {
     this.#course = {
       ...{ context, io, options: { ...options, now: session.now }, session, store, telling },
       ...{ crossed: new Set(), runId: '', position: 0, previous: null, lastMs: 0 },
     };
     this.#goesOn = new StreamGoesOn(this.#course);
+    this.#freshBase = new FreshBase(this.#course, rules);
     this.#shipping = new StreamShipping(this.#course, this.#goesOn, () => this.#stopped());
   }
 
@@ -68,6 +78,8 @@ export class StreamFollower {
       io.signal.removeEventListener('abort', wake);
       ended.abort();
       await questions;
+      session.spool.tellGrown();
+      await this.#freshBase.ended();
     }
   }
 
@@ -98,6 +110,7 @@ export class StreamFollower {
       }
       expiredKeys = signs?.expiredKeys;
       tellFigures(course);
+      this.#freshBase.look(signal);
       if (course.timeline && Date.now() - lookedForRivalAt >= options.rivalMs) {
         lookedForRivalAt = Date.now();
         // A store that does not answer tells nothing of rivals.

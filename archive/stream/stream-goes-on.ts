@@ -4,7 +4,7 @@ import { addressOf } from '../../redis/connection.ts';
 import { readIdentity } from '../../repository/identity.ts';
 import type { HeldFile } from '../follow/held-files.ts';
 import { LookAgain } from '../follow/look-again.ts';
-import { storeBase, storeTimeline, takenOver } from '../follow/store-records.ts';
+import { storeTimeline, takenOver } from '../follow/store-records.ts';
 import { finderOf, Stretch } from '../follow/stretch.ts';
 import { readTip, type Tip } from '../follow/tip.ts';
 import { readHeaderAt } from '../read/chain.ts';
@@ -13,16 +13,14 @@ import type { TimelineRecord } from '../records.ts';
 import { afterResync } from './after-resync.ts';
 import { walkStored } from './last-segment.ts';
 import type { PrimarySigns } from './primary-watch.ts';
-import { recordDestructive, recordEvent, recordOf, type StreamCourse } from './stream-course.ts';
+import { storeDump } from './store-dump.ts';
+import { recordDestructive, recordEvent, type StreamCourse } from './stream-course.ts';
 import { historyAtTip, placeAtTip, streamName } from './stream-place.ts';
 import type { Seam, SpooledDump, StreamRun } from './stream-run.ts';
 import { reaches } from './stream-spool.ts';
 
 /** New timelines leave so much room that an agent which does not know of them yet gives no position twice. */
 const timelineStride = 2 ** 30;
-
-/** From a base to its record another process takes less. */
-const unfinishedBaseMs = 5_000;
 
 /** Finds where the archive of a stream goes on, begins there, and says in the store what that means. */
 export class StreamGoesOn {
@@ -104,10 +102,13 @@ export class StreamGoesOn {
     const course = this.#course;
     course.previous = tip.behindGap ? null : (tip.last?.digest ?? null);
     course.position = tip.position;
+    const newest = Math.max(...tip.bases);
+    if (tip.bases.size > 0) course.lastBase = { timeline: tip.timeline.timeline, position: newest };
     // All seams up to the one at which its history begins are behind it.
     const ids = run.seams.map((seam) => (seam.kind === 'history' ? seam.replId : undefined));
     for (const seam of run.seams.slice(0, ids.lastIndexOf(place.replId) + 1)) course.crossed.add(seam);
     course.signs ??= run.signs ?? course.session.receiver.signs;
+    for (const seam of run.seams) if (seam.kind !== 'history' && seam.offset <= place.offset) course.crossed.add(seam);
     const last = tip.behindGap ? undefined : tip.last?.header;
     let db = last ? last.db : (tip.timeline.file?.db ?? 0);
     if (last) {
@@ -164,10 +165,12 @@ export class StreamGoesOn {
     await session.spool.shipsFrom(addressOf(signs));
     for (;;) {
       const held = !tip || course.timeline!.timeline !== tip.timeline.timeline || !tip.bases.has(course.position);
-      if (!held || (await this.#storeBase(run, dump, signs))) break;
+      const at = { position: course.position, timeMs: dump.timeMs, replication: run.from };
+      if (!held || (await storeDump(course, dump, at, signs))) break;
       await this.#gap(course.position + 1, dump.timeMs, 'a base that was not finished stands here');
     }
     course.lastMs = Math.max(course.lastMs, dump.timeMs);
+    course.lastBase = { timeline: course.timeline!.timeline, position: course.position };
     await run.removeDump();
     this.#open(run, run.from.replId, { offset: run.from.offset, db: 0 });
   }
@@ -178,34 +181,6 @@ export class StreamGoesOn {
     await recordEvent(course, { kind: 'gap', position, timeMs: lastMs, until: { position: to, timeMs }, note });
     course.position = to;
     course.previous = null;
-  }
-
-  /** @returns false where an unfinished one stands at the position */
-  async #storeBase(run: StreamRun, dump: SpooledDump, signs: PrimarySigns): Promise<boolean> {
-    const course = this.#course;
-    const { name, version, runId } = signs;
-    const record = {
-      ...recordOf(course),
-      ...{ position: course.position, timeMs: dump.timeMs },
-      server: { name, version, runId, replicationId: run.from.replId },
-      replication: { id: run.from.replId, offset: run.from.offset },
-    };
-    const file = await dump.open();
-    try {
-      const held = { handle: file, name: dump.path } as HeldFile;
-      const { signal } = course.io;
-      const store = () => course.store.until(() => storeBase(course.context.repository, held, record, { signal }));
-      let stored = await store();
-      if (!stored) {
-        // Another process may be between a base and its record, or was killed there.
-        await sleep(unfinishedBaseMs, undefined, { signal });
-        stored = await store();
-      }
-      if (stored) course.telling.count('bases');
-      return stored !== undefined;
-    } finally {
-      await file.close();
-    }
   }
 
   /** The position behind which what is archived is not the server's past. */

@@ -26,6 +26,8 @@ export type Seam = { readonly offset: number } & (
       readonly signs: PrimarySigns | undefined;
     }
   | { readonly kind: 'clock'; readonly fromMs: number; readonly toMs: number }
+  /** A segment has to begin here, at the position that is put down then: a base is to stand before it. */
+  | { readonly kind: 'base'; position?: number }
 );
 
 interface SpoolFile {

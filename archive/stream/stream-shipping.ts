@@ -49,7 +49,8 @@ export class StreamShipping {
       const { grown } = session.spool;
       const seam = run.seams.find((each) => !this.#course.crossed.has(each));
       const ended = !seam && session.spool.runs.length > 1;
-      const more = await this.#read(stretch, seam?.offset ?? run.end.offset);
+      const limit = seam?.offset ?? run.end.offset;
+      const more = await this.#read(stretch, Math.min(limit, this.#course.heldAt ?? limit));
       const cut = stretch.tail.boundary();
       const unshipped = cut.offset - stretch.from.offset;
       const seen = run.marks.seenAt(stretch.from.offset);
@@ -93,6 +94,12 @@ export class StreamShipping {
   async #cross({ fileStart, from }: Stretch, run: StreamRun, seam: Seam): Promise<void> {
     const course = this.#course;
     if (seam.kind === 'history') return this.#goesOn.crossHistory(seam);
+    if (seam.kind === 'base') {
+      if (from.offset === seam.offset) seam.position = course.position;
+      course.crossed.add(seam);
+      course.session.spool.tellGrown();
+      return;
+    }
     course.crossed.add(seam);
     run.marks.shipped(seam.offset);
     const position = fileStart + from.offset;

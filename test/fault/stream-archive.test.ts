@@ -1,10 +1,12 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { baseKey } from '../../archive/layout.ts';
 import { findMoment, type MomentAsked } from '../../archive/read/find-moment.ts';
 import { layDown } from '../../archive/read/lay-down.ts';
 import type { InstanceContext } from '../../backup/instance-context.ts';
@@ -84,6 +86,22 @@ async function digestAt(asked: MomentAsked, timeline?: number): Promise<string> 
   const moment = await findMoment(place, asked, timeline === undefined ? {} : { timeline });
   await using at = await temporaryFolder('stream-moment');
   await layDown(place, moment, at.path, { signal: new AbortController().signal, onProgress: () => undefined });
+  const plain = await startRedis({ dir: at.path, config: { appendonly: 'yes', ...debugAllowed() } });
+  return dataDigest(plain).finally(() => plain.stop());
+}
+
+/** The same by the first base alone, and all that was archived since. */
+async function digestFrom(base: number, position: number): Promise<string> {
+  const held = await archive();
+  await using at = await temporaryFolder('stream-by-hand');
+  const folderOf = join(at.path, 'appendonlydir');
+  await mkdir(folderOf);
+  const bytes = chainedBytes(held, 1, base).subarray(0, position - base);
+  await writeFile(join(folderOf, 'appendonly.aof.1.incr.aof'), bytes);
+  const dump = await context.repository.readSmall(baseKey(instance, 1, base), 2 ** 30);
+  await writeFile(join(folderOf, 'appendonly.aof.1.base.rdb'), dump);
+  const lines = ['file appendonly.aof.1.base.rdb seq 1 type b', 'file appendonly.aof.1.incr.aof seq 1 type i', ''];
+  await writeFile(join(folderOf, 'appendonly.aof.manifest'), lines.join('\n'));
   const plain = await startRedis({ dir: at.path, config: { appendonly: 'yes', ...debugAllowed() } });
   return dataDigest(plain).finally(() => plain.stop());
 }
@@ -252,6 +270,28 @@ test('the store is down for longer than the spool: the link is closed, Redis hol
   const held = await archive();
   expect(held.events.map(({ kind }) => kind)).toEqual(['gap']);
   chainedBytes(held, 1);
+  expect(await latestDigest(context)).toBe(await dataDigest(server));
+});
+
+test('a base is taken in the middle of the stream, where Redis says that its dump stands, and no link is broken for it', async () => {
+  const bases = { growthBytes: 20_000, soonestMs: 0 };
+  following = stream(context, { bases });
+  await written('before');
+  const large = (i: number) => redis.multi().set(`key:${i}`, Buffer.alloc(2_000, i)).incr('counter').exec();
+  for (let i = 0; (await archive()).bases.length < 3; i++) {
+    if (i === 5_000) throw new Error('no base came');
+    await large(i % 50);
+  }
+  await redis.set('after', '1');
+  await shipped('after');
+  const held = await archive();
+  expect(held.timelines).toHaveLength(1);
+  expect(held.events).toEqual([]);
+  chainedBytes(held, 1);
+  for (const { position } of held.bases.slice(1)) {
+    expect(held.segments.some(({ header }) => header.start === position)).toBe(true);
+    expect(await digestAt({ kind: 'position', position })).toBe(await digestFrom(0, position));
+  }
   expect(await latestDigest(context)).toBe(await dataDigest(server));
 });
 

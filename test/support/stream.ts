@@ -1,4 +1,4 @@
-import type { FollowFigures, FollowIO, FollowOptions } from '../../archive/follow/follow-options.ts';
+import type { FollowFigures, FollowIO } from '../../archive/follow/follow-options.ts';
 import { followStream } from '../../archive/stream/follow-stream.ts';
 import type { InstanceContext } from '../../backup/instance-context.ts';
 import { type Following, quick } from './archive.ts';
@@ -6,7 +6,7 @@ import { type Following, quick } from './archive.ts';
 /** Archives a replication stream in this process until it is stopped. */
 export function stream(
   context: InstanceContext,
-  options: Partial<FollowOptions> = {},
+  options: Parameters<typeof followStream>[2] = {},
   { staysUp, ...hooks }: Pick<FollowIO, 'onDestructive'> & { staysUp?: () => boolean } = {},
 ): Following {
   const told = new AbortController();
