@@ -26,7 +26,7 @@ export function archiveChoice(
     return {
       id: FROM_ARCHIVE,
       text,
-      loses: 'nothing',
+      loses: unknown.length === 0 ? 'nothing' : `nothing that is known of. ${unknown.join(' ')}`,
       losesKeys: 0,
       losesCommands: 0,
       losesSeconds: 0,

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { scanAof } from '../../aof/scan.ts';
 import { readHeaderAt } from '../../archive/read/chain.ts';
@@ -105,7 +104,11 @@ async function followOn(moment: Moment, { index, offset }: DiskPlace, disk: Disk
   const unknown: string[] = [];
   let at = offset;
   for (let i = index; i < disk.data.length; i++) {
-    const { path, sizeBytes = 0 } = disk.data[i] as FoundFile;
+    const { path, sizeBytes } = disk.data[i] as FoundFile;
+    if (sizeBytes === undefined) {
+      unknown.push(`${path} is not there.`);
+      return cutShort(moment, tail, unknown, undefined, await disk.commandsBehind(i + 1));
+    }
     if (at > sizeBytes) {
       unknown.push(`${path} is shorter than what was archived of it: whether more was written is not known.`);
       if (i === disk.data.length - 1) return { moment, tail, losesCommands: 0, unknown };
@@ -193,7 +196,7 @@ class DiskFiles {
     let commands = 0;
     for (let i = index; i < this.data.length; i++) {
       const { sizeBytes, role } = this.data[i] as FoundFile;
-      if (sizeBytes === undefined || role === 'dump' || (await this.#isGone(i))) continue;
+      if (sizeBytes === undefined || role === 'dump') continue;
       for (const stretch of (await this.survey(i)).stretches) {
         if (i > index || stretch.from >= offset) commands += stretch.commands;
       }
@@ -207,12 +210,6 @@ class DiskFiles {
     for await (const chunk of bytes as AsyncIterable<Buffer>) hash.update(chunk);
     return hash.digest('hex');
   }
-
-  #isGone = (index: number): Promise<boolean> =>
-    stat(this.#path(index)).then(
-      () => false,
-      () => true,
-    );
 
   #path = (index: number): string => join(this.#dir, (this.data[index] as FoundFile).path);
 }
