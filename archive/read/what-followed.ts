@@ -130,9 +130,10 @@ async function legsToEnd(view: ArchiveView, from: { timeline: number; position: 
 }
 
 function behind(instance: string, position: number, withinMs: number): RewindError {
+  const since = withinMs > 0 ? `${Math.round(withinMs / 1_000)} s after it was` : 'and is not written any more';
   return new RewindError(
     'ARCHIVE_BEHIND',
-    `The archive of ${instance} ends at position ${position} and has not got what was written last, ${Math.round(withinMs / 1_000)} s after it was.`,
+    `The archive of ${instance} ends at position ${position} and has not got what was written last, ${since}.`,
     { details: { position } },
   );
 }
