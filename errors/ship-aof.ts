@@ -8,6 +8,12 @@ export const shipAofErrors = {
     next: 'Upgrade to Redis 7.0 or Valkey 7.2 or newer, or run the host agent on Redis’ machine; until then instances.NAME.archive: false, and shorten backup.every.',
     retryable: false,
   },
+  ARCHIVE_FILES_LEFT: {
+    when: 'The server appends to other files than those that are followed: its dir was changed, or its folder was exchanged under it.',
+    safe: 'What was archived stays. Until its files are found again, what it writes is in no archive.',
+    next: 'Nothing: the server is asked anew where its files are. Where it goes on, look at CONFIG GET dir, and at what of it the agent sees.',
+    retryable: true,
+  },
   ARCHIVE_TAKEN_OVER: {
     when: 'Another agent has gone on with the archive of this instance from the place at which this one stood.',
     safe: 'What either of them has stored stays as it is and is not mixed. This agent writes nothing more.',

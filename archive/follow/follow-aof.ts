@@ -12,7 +12,7 @@ export const followerOf = (instance: string): Follower | undefined => following.
 /**
  * Follows the append-only files of an instance into its archive until the signal; then it ships what it can and returns.
  *
- * @throws ARCHIVE_NOT_POSSIBLE, ARCHIVE_FOLLOWED, ARCHIVE_TAKEN_OVER, ARCHIVE_FOREIGN, IDENTITY_REFUSED,
+ * @throws ARCHIVE_NOT_POSSIBLE, ARCHIVE_FILES_LEFT, ARCHIVE_FOLLOWED, ARCHIVE_TAKEN_OVER, ARCHIVE_FOREIGN, IDENTITY_REFUSED,
  *   REDIS_REFUSED_LOGIN, ARCHIVE_RECORD_INVALID, ARCHIVE_SEGMENT_DAMAGED; no error of a store ends it
  */
 export async function followAof(

@@ -56,8 +56,8 @@ export class GoingOn {
     const signs = await server.ask();
     if (signs) course.signs = signs;
     course.comparedWith = signs?.runId;
-    const proven = server.proven || course.knownHere || course.tailOnly;
-    if (signs?.aofOn && files && !proven) return this.#notYet(unproven);
+    const proven = !server.doubted && (server.proven || course.knownHere);
+    if (signs?.aofOn && files && !proven && !course.tailOnly) return this.#notYet(unproven);
     if (!tip) {
       if (!files?.base || !signs) return this.#notYet();
       await this.#beginTimeline({ number: 1, start: 0, why: 'first', signs });

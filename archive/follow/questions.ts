@@ -28,7 +28,7 @@ export class Questions {
     this.#spool = spool;
   }
 
-  /** Until the signal. @throws ARCHIVE_NOT_POSSIBLE, ARCHIVE_TAKEN_OVER, IDENTITY_REFUSED, REDIS_REFUSED_LOGIN */
+  /** Until the signal. @throws ARCHIVE_NOT_POSSIBLE, ARCHIVE_FILES_LEFT, ARCHIVE_TAKEN_OVER, IDENTITY_REFUSED, REDIS_REFUSED_LOGIN */
   async run(signal: AbortSignal): Promise<void> {
     const course = this.#course;
     while (!signal.aborted) {

@@ -25,9 +25,11 @@ const mostLooks = 16;
 export function judgeSizes(looks: readonly SizeLook[]): 'same' | 'open' | 'others' {
   const [first, last] = [looks[0], looks.at(-1)];
   if (!first || !last) return 'open';
-  const neverMore = looks.every(({ before, server }) => before <= server);
-  if (neverMore && looks.some(({ server }) => server <= last.after)) return 'same';
   const grew = last.server > first.server;
+  const neverMore = looks.every(({ before, server }) => before <= server);
+  // What it was before it wrote says nothing once it has written.
+  const reached = ({ server }: SizeLook) => server <= last.after && (!grew || server > first.server);
+  if (neverMore && looks.some(reached)) return 'same';
   const low = Math.max(...looks.map(({ server, after }) => server - after));
   const high = Math.min(...looks.map(({ server, before }) => server - before));
   if (grew && low <= high) return 'same';
@@ -45,6 +47,8 @@ export class SameFiles {
   #of: { readonly runId: string; readonly files: FilesNow } | undefined;
   #doubtedAt: number | undefined;
   #proven = false;
+  /** Proven while the server wrote, and not only as both were empty. */
+  #provenByWriting = false;
 
   /** @param doubtMs so long files and server must contradict each other before that is said */
   constructor(place: AofPlace, server: ServerWatch, looks: Looks, doubtMs: number) {
@@ -59,7 +63,12 @@ export class SameFiles {
     return this.#proven;
   }
 
-  /** Asks the server, and compares what it says with the files. @throws ARCHIVE_NOT_POSSIBLE, REDIS_REFUSED_LOGIN */
+  /** They contradict the server now, though not for long enough to say so. */
+  get doubted(): boolean {
+    return this.#doubtedAt !== undefined;
+  }
+
+  /** Asks the server, and compares what it says with the files. @throws ARCHIVE_NOT_POSSIBLE, ARCHIVE_FILES_LEFT, REDIS_REFUSED_LOGIN */
   async ask(): Promise<ServerSigns | undefined> {
     const { files } = this.#looks;
     const before = files && (await sizeOf(files));
@@ -84,7 +93,10 @@ export class SameFiles {
 
   #judge({ rewriting }: ServerSigns): void {
     const judged = judgeSizes(this.#sizes);
-    if (judged === 'same') this.#proven = true;
+    if (judged === 'same') {
+      this.#proven = true;
+      this.#provenByWriting ||= this.#sizes.at(-1)!.server > this.#sizes[0]!.server;
+    }
     // While a rewrite is under way its files come and go.
     if (judged !== 'others' || rewriting) {
       this.#doubtedAt = undefined;
@@ -93,9 +105,17 @@ export class SameFiles {
     this.#doubtedAt ??= performance.now();
     if (performance.now() - this.#doubtedAt < this.#doubtMs) return;
     const { server, after } = this.#sizes.at(-1)!;
+    const folder = appendDir(this.#place);
+    const figures = `it has appended up to byte ${server}, and they have ${after}`;
+    if (this.#provenByWriting) {
+      throw new RewindError(
+        'ARCHIVE_FILES_LEFT',
+        `The server does not append to the files in ${folder} any more: ${figures}.`,
+      );
+    }
     throw new RewindError(
       'ARCHIVE_NOT_POSSIBLE',
-      `The files in ${appendDir(this.#place)} are not those of the server that answers: it has appended up to byte ${server}, and they have ${after}. ` +
+      `The files in ${folder} are not those of the server that answers: ${figures}. ` +
         'The agent has to run on the machine of the server, and see its files under the same path.',
     );
   }

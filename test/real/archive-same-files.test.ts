@@ -53,6 +53,36 @@ test.each([
   }
 });
 
+test('files that the server has left while they were followed are not gone on with', async () => {
+  await using folder = await temporaryFolder('archive-left');
+  const servers = await Promise.all([startRedis({ config: followable }), startRedis({ config: followable })]);
+  const [server, other] = servers;
+  try {
+    await set(other, 'theirs');
+    const context = await archiveContext(server, {
+      home: join(folder.path, 'home'),
+      repository: join(folder.path, 'store'),
+    });
+    const following = follow(context);
+    let ended = false;
+    void following.ended.catch(() => undefined).finally(() => (ended = true));
+    await until('what is written is shipped', async () => {
+      await set(server, 'ours');
+      return (following.figures()?.segments ?? 0) > 2;
+    });
+    await seesFilesOf(server, other);
+    await until('it has ended by itself', async () => {
+      await set(server, 'ours, later');
+      return ended;
+    });
+    await expect(following.ended).rejects.toMatchObject({ code: 'ARCHIVE_FILES_LEFT', retryable: true });
+    const { segments } = await readArchive(context.repository);
+    expect(segments.some(({ body }) => Buffer.from(body).includes('theirs'))).toBe(false);
+  } finally {
+    for (const each of servers) await each.stop();
+  }
+});
+
 test('a server whose start has cut off a torn end counts too much: it is followed from its next write on', async () => {
   await using folder = await temporaryFolder('archive-torn-start');
   const dir = join(folder.path, 'redis');
