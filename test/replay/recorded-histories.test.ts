@@ -7,6 +7,7 @@ import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
 import { DeterminismViolationError } from '@temporalio/workflow';
 import { describe, expect, inject, test } from 'vitest';
 import { workflowCode } from '../../workers/workflow-code.ts';
+import { followable } from '../support/archive.ts';
 import { connectTo, fillEveryType, slowSaves, untilSaving } from '../support/dataset.ts';
 import { startDeployment } from '../support/deployment.ts';
 import { recordedHistories, recordHistory } from '../support/recorded-history.ts';
@@ -27,6 +28,8 @@ const kinds = [
   'backup-whose-save-was-lost',
   'check',
   'owner',
+  'ship-aof',
+  'ship-aof-switched-off',
   'verify',
 ];
 
@@ -72,7 +75,11 @@ describe('a run of an earlier version goes on in this one', async () => {
 test.runIf(process.env.RECORD_HISTORIES)('records the histories of this version', { timeout: 300_000 }, async () => {
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
   await using repository = await temporaryFolder('repository');
-  const [redis, streamed] = await Promise.all([startRedis(), startRedis()]);
+  const [redis, streamed, followed] = await Promise.all([
+    startRedis(),
+    startRedis(),
+    startRedis({ config: followable }),
+  ]);
   await Promise.all([fillEveryType(redis), fillEveryType(streamed)]);
   // Who may not ask where the dump lies has it streamed.
   const admin = await connectTo(streamed);
@@ -84,6 +91,7 @@ test.runIf(process.env.RECORD_HISTORIES)('records the histories of this version'
       repository: { url: `file://${repository.path}` },
       instances: {
         orders: { url: `redis://127.0.0.1:${redis.port}` },
+        followed: { url: `redis://127.0.0.1:${followed.port}`, archive: { segmentEvery: '200ms' }, host: {} },
         streamed: { url: `redis://backup@127.0.0.1:${streamed.port}`, password: { env: 'BACKUP_PASSWORD' } },
       },
     },
@@ -92,6 +100,8 @@ test.runIf(process.env.RECORD_HISTORIES)('records the histories of this version'
     [repository.path]: '/srv/backups',
     [redis.dir]: '/var/lib/redis',
     [`127.0.0.1:${redis.port}`]: '127.0.0.1:6379',
+    [followed.dir]: '/var/lib/followed',
+    [`127.0.0.1:${followed.port}`]: '127.0.0.1:6381',
     [`127.0.0.1:${streamed.port}`]: '127.0.0.1:6380',
     [deployment.client.options.namespace]: 'default',
     [fileURLToPath(new URL('../..', import.meta.url))]: '/opt/redis-rewind/',
@@ -107,6 +117,18 @@ test.runIf(process.env.RECORD_HISTORIES)('records the histories of this version'
       args: [input],
     });
   try {
+    const shipping = await started('shipAof', { instance: 'followed', forMs: 2_000 });
+    const first = deployment.client.workflow.getHandle(shipping.workflowId, shipping.firstExecutionRunId);
+    const state = async (of: WorkflowHandle) => (await of.describe()).status.name;
+    await expect.poll(() => state(first), { timeout: 120_000 }).toBe('CONTINUED_AS_NEW');
+    await recordHistory(first, version, 'ship-aof', names);
+    await shipping.terminate();
+    const switchedOff = await started('shipAof', { instance: 'followed' });
+    const follows = async () => (await switchedOff.describe()).raw.pendingActivities?.[0]?.activityType?.name;
+    await expect.poll(follows, { timeout: 120_000 }).toBe('followAof');
+    await switchedOff.cancel();
+    await record('ship-aof-switched-off', switchedOff);
+
     const run = await deployment.startBackup('orders');
     const { backup } = await run.result();
     await record('backup-from-dump-file', run);
