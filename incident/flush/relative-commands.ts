@@ -13,23 +13,23 @@ export type Dependence =
   /** No write to a key. */
   | 'none';
 
-const words = (text: string): readonly string[] => text.trim().split(/\s+/);
+const listed = (text: string): readonly string[] => text.trim().split(/\s+/);
 
 /** Every other command counts as `changes`: what is not known is told, never passed over. */
 const known = new Map<string, Dependence>([
-  ...words('setex psetex getset del unlink getdel mset').map((name) => [name, 'anew'] as const),
-  ...words(
+  ...listed('setex psetex getset del unlink getdel mset').map((name) => [name, 'anew'] as const),
+  ...listed(
     'lpop rpop lmpop blpop brpop blmpop spop zpopmin zpopmax bzpopmin bzpopmax zmpop bzmpop ltrim zremrangebyrank',
   ).map((name) => [name, 'takes'] as const),
-  ...words('rpoplpush brpoplpush lmove blmove').map((name) => [name, 'takes'] as const),
-  ...words('setnx msetnx hsetnx renamenx lpushx rpushx move linsert lset').map(
+  ...listed('rpoplpush brpoplpush lmove blmove').map((name) => [name, 'takes'] as const),
+  ...listed('setnx msetnx hsetnx renamenx lpushx rpushx move linsert lset').map(
     (name) => [name, 'conditional'] as const,
   ),
-  ...words(
+  ...listed(
     `rename copy smove sort sunionstore sinterstore sdiffstore zunionstore zinterstore zdiffstore zrangestore
      bitop pfmerge geosearchstore georadius georadiusbymember eval evalsha fcall`,
   ).map((name) => [name, 'from-others'] as const),
-  ...words('select multi exec publish spublish script function ping replconf flushall flushdb swapdb').map(
+  ...listed('select multi exec publish spublish script function ping replconf flushall flushdb swapdb').map(
     (name) => [name, 'none'] as const,
   ),
 ]);
@@ -42,10 +42,12 @@ const conditions = new Set(['nx', 'xx', 'gt', 'lt', 'keepttl', 'ifeq', 'ifne']);
  * choices name what they took where Redis writes them so.
  *
  * @param name in lower case
- * @param options its arguments behind the key and the value, as far as they are held
+ * @param options its arguments behind the key, as far as they are held
  */
 export function dependenceOf(name: string, options: readonly string[]): Dependence {
-  const conditional = options.some((option) => conditions.has(option.toLowerCase()));
+  // The first of a SET is its value, which may be any word.
+  const words = name === 'set' ? options.slice(1) : options;
+  const conditional = words.some((option) => conditions.has(option.toLowerCase()));
   if (name === 'set') return conditional ? 'conditional' : 'anew';
   if (name === 'restore') return options.some((option) => option.toLowerCase() === 'replace') ? 'anew' : 'conditional';
   if (name === 'zadd' || name.endsWith('expire') || name.endsWith('expireat')) {

@@ -22,8 +22,8 @@ test('a write is relative where its key was there before and was not made anew s
     [
       ['INCR', 'counter'],
       ['INCR', 'counter'],
-      ['SET', 'made', '1'],
-      ['INCR', 'made'],
+      ['SET', 'made', 'nx'],
+      ['APPEND', 'made', 'x'],
       ['DEL', 'gone'],
       ['LPUSH', 'gone', 'x'],
       ['INCR', 'of nobody before'],
