@@ -6,7 +6,7 @@ export interface FollowOptions {
   readonly pollMs: number;
   /** Between two questions to Redis: who are you, is the append-only file on? */
   readonly askMs: number;
-  /** So long files and server must contradict each other before it is said that the files are another server's. */
+  /** So long files and a server that writes must contradict each other before it is said that they are another's. */
   readonly doubtMs: number;
   /** A segment is cut when so much is unshipped … */
   readonly segmentBytes: number;

@@ -21,10 +21,12 @@ const mostLooks = 16;
  * Whether the files are those of the server. The server appends and counts in one step of one thread, so that its figure
  * lies between the two sizes; a file system that tells sizes late shows its earlier figures. Where a start has cut off a torn
  * end, its figure stays too large by that until the next rewrite: then the difference has to be the same while it writes.
+ *
+ * @returns `unlike`: they differ, and what that means shows when it writes
  */
-export function judgeSizes(looks: readonly SizeLook[]): 'same' | 'open' | 'others' {
+export function judgeSizes(looks: readonly SizeLook[]): 'same' | 'torn' | 'unlike' | 'others' {
   const [first, last] = [looks[0], looks.at(-1)];
-  if (!first || !last) return 'open';
+  if (!first || !last) return 'unlike';
   const grew = last.server > first.server;
   const neverMore = looks.every(({ before, server }) => before <= server);
   // What it was before it wrote says nothing once it has written.
@@ -32,8 +34,8 @@ export function judgeSizes(looks: readonly SizeLook[]): 'same' | 'open' | 'other
   if (neverMore && looks.some(reached)) return 'same';
   const low = Math.max(...looks.map(({ server, after }) => server - after));
   const high = Math.min(...looks.map(({ server, before }) => server - before));
-  if (grew && low <= high) return 'same';
-  return !grew && neverMore && last.baseFits ? 'open' : 'others';
+  if (grew) return low <= high ? 'same' : 'others';
+  return neverMore && last.baseFits ? 'torn' : 'unlike';
 }
 
 /** Nothing proves that the files in a server's `dir` are its own: the same path may be there on another machine. */
@@ -45,12 +47,13 @@ export class SameFiles {
   #sizes: SizeLook[] = [];
   /** Of what the sizes are. */
   #of: { readonly runId: string; readonly files: FilesNow } | undefined;
-  #doubtedAt: number | undefined;
+  #doubted = false;
+  #contradictedAt: number | undefined;
   #proven = false;
   /** Proven while the server wrote, and not only as both were empty. */
   #provenByWriting = false;
 
-  /** @param doubtMs so long files and server must contradict each other before that is said */
+  /** @param doubtMs so long files and a server that writes must contradict each other before that is said */
   constructor(place: AofPlace, server: ServerWatch, looks: Looks, doubtMs: number) {
     this.#place = place;
     this.#server = server;
@@ -63,9 +66,9 @@ export class SameFiles {
     return this.#proven;
   }
 
-  /** They contradict the server now, though not for long enough to say so. */
+  /** They are not as long now as the server says, for no reason that is known. */
   get doubted(): boolean {
-    return this.#doubtedAt !== undefined;
+    return this.#doubted;
   }
 
   /** Asks the server, and compares what it says with the files. @throws ARCHIVE_NOT_POSSIBLE, ARCHIVE_FILES_LEFT, REDIS_REFUSED_LOGIN */
@@ -98,12 +101,13 @@ export class SameFiles {
       this.#provenByWriting ||= this.#sizes.at(-1)!.server > this.#sizes[0]!.server;
     }
     // While a rewrite is under way its files come and go.
+    this.#doubted = (judged === 'unlike' || judged === 'others') && !rewriting;
     if (judged !== 'others' || rewriting) {
-      this.#doubtedAt = undefined;
+      this.#contradictedAt = undefined;
       return;
     }
-    this.#doubtedAt ??= performance.now();
-    if (performance.now() - this.#doubtedAt < this.#doubtMs) return;
+    this.#contradictedAt ??= performance.now();
+    if (performance.now() - this.#contradictedAt < this.#doubtMs) return;
     const { server, after } = this.#sizes.at(-1)!;
     const folder = appendDir(this.#place);
     const figures = `it has appended up to byte ${server}, and they have ${after}`;
@@ -123,7 +127,8 @@ export class SameFiles {
   #forget(): void {
     this.#sizes = [];
     this.#of = undefined;
-    this.#doubtedAt = undefined;
+    this.#doubted = false;
+    this.#contradictedAt = undefined;
   }
 }
 

@@ -152,7 +152,9 @@ test('a byte of the framing flipped before it was shipped: nothing from there on
   await redis.set('after the rewrite', '1');
   await shipped('after the rewrite');
   const held = await archive();
-  expect(held.events).toMatchObject([{ kind: 'gap', position: command }]);
+  // Two, where it was looked at while the rewrite was under way: then it began once more with the base before.
+  expect(held.events[0]).toMatchObject({ kind: 'gap', position: command });
+  expect(held.events.every(({ kind }) => kind === 'gap')).toBe(true);
   expect(held.segments.some(({ body }) => Buffer.from(body).includes('behind it'))).toBe(false);
   expect(await latestDigest(context)).toBe(await dataDigest(server));
 });
