@@ -55,7 +55,7 @@ export function lossBeside(
         told.add(loss.id);
         // Whichever run is the present one.
         const run = client.workflow.getHandle(workflowId);
-        const onLoss = archive?.onLoss ?? 'alert';
+        const onLoss = loss.late ? 'alert' : (archive?.onLoss ?? 'alert');
         const asked = askedOfRunbook(loss) ?? {};
         await run.signal<[LossSignal]>('lossNoticed', { ...loss, onLoss, sentence, next, asked });
       },

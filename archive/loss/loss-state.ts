@@ -24,6 +24,8 @@ const noticedSchema = z.object({
   timeMs,
   /** When the last thing that belongs to it was noticed. */
   lastMs: timeMs,
+  /** Nobody watched for so long before it that writing goes on after it since long: it is told, and nothing is fenced. */
+  late: z.boolean().optional(),
   /** Where the archive was when all was there the last time. */
   good: place.optional(),
   /** Right before the command, where the file has told it. */

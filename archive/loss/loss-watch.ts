@@ -55,6 +55,8 @@ const coarseMs = 30_000;
 const deploymentMs = 3_600_000;
 /** One that was a replica for longer is looked at as if for the first time. */
 const forgottenMs = 5 * 60_000;
+/** What happened in a longer time without a look is told, and nothing is fenced for it. */
+const lateMs = 10 * 60_000;
 /** However often something is told, Redis is not asked more often than this allows. */
 const leastMs = 20;
 /** Without the store nobody can say whether it was the product itself; then it is told. */
@@ -295,6 +297,7 @@ export class LossWatch {
         id: new Date(now.atMs).toISOString(),
         ...{ timeMs: now.atMs, lastMs: now.atMs, told: false, pinned: false },
         ...(good ? { good } : {}),
+        ...(now.atMs - (this.#seen.at(-2)?.atMs ?? now.atMs) > lateMs ? { late: true } : {}),
       };
     }
     await this.#remember(true).catch((error) => this.#trouble(error));
@@ -354,11 +357,12 @@ export class LossWatch {
     // A command is told at once, before the file says where it stands: fencing cannot wait for that.
     const isCommand = loss.kind === 'flush' || loss.kind === 'swap' || loss.kind === 'mass-delete';
     const good = isCommand ? undefined : await this.#goodMoment(loss, signal);
-    const { id, kind, command, keysLost, databases, timeMs, goodMs } = loss;
+    const { id, kind, command, keysLost, databases, timeMs, goodMs, late } = loss;
     const told = { id, kind, keysLost, databases, timeMs, goodMs };
     await this.#hooks.tell({
       ...told,
       ...(command === undefined ? {} : { command }),
+      ...(late === undefined ? {} : { late }),
       ...(good === undefined ? {} : { good }),
     });
     loss.told = true;

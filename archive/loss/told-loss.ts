@@ -18,6 +18,8 @@ export interface ToldLoss {
   readonly timeMs: number;
   /** When all was there the last time. */
   readonly goodMs: number;
+  /** It was found long after it happened, where nobody had watched: nothing is fenced for it. */
+  readonly late?: boolean;
   /** Absent where the file has not told it yet: right before the command. */
   readonly good?: GoodMoment;
 }

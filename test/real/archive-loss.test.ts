@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, rm } from 'node:fs/promises';
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Redis } from 'ioredis';
@@ -85,7 +85,9 @@ describe('a loss is told once, and its last good moment is pinned', () => {
     expect(told).toMatchObject({ kind: 'flush', command: 'FLUSHALL', databases: [0] });
     expect(told.keysLost).toBeGreaterThanOrEqual(keys);
     expect(pins).toMatchObject([{ kind: 'flush', command: 'FLUSHALL' }]);
-    const flush = await findMoment({ repository: context.repository, instance }, { kind: 'before-flush' });
+    const flush = await until('it stands in the archive', () =>
+      findMoment({ repository: context.repository, instance }, { kind: 'before-flush' }).catch(() => undefined),
+    );
     expect(pins[0]!.good).toEqual({ timeline: 1, position: flush.position });
     expect(watching.trouble).toEqual([]);
   });
@@ -163,13 +165,22 @@ describe('a loss is told once, and its last good moment is pinned', () => {
     expect((await pinnedMoment(pins)).position).toBe(pins[0]!.good.position);
   });
 
-  test('what happened while nobody watched is seen afterwards', async () => {
+  test.each([
+    [5, undefined],
+    [20, true],
+  ])('what happened while nobody watched for %i minutes is seen afterwards', async (minutes, late) => {
     await watching.stop();
+    const path = join(folder.path, 'home', 'archive', `${instance}-loss.json`);
+    const state = JSON.parse(await readFile(path, 'utf8'));
+    state.sample.atMs -= minutes * 60_000;
+    await writeFile(path, JSON.stringify(state));
     await redis.flushall();
     await redis.set('since', '1');
     watching = watchLosses(context);
     const { told, pins } = await watching.loss();
     expect(told).toMatchObject({ kind: 'flush', command: 'FLUSHALL' });
+    // Nothing is fenced for what was long ago.
+    expect(told.late).toBe(late);
     expect(pins).toHaveLength(1);
   });
 
