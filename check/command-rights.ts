@@ -21,10 +21,14 @@ interface Wanted {
   readonly trial?: readonly string[];
 }
 
-/** Every command that a backup of this instance runs. */
-export function wantedCommands(policy: Pick<InstancePolicy, 'source' | 'backup'>): readonly Wanted[] {
+/** Every command that a backup of this instance runs, and its archive. */
+export function wantedCommands(policy: Pick<InstancePolicy, 'source' | 'backup' | 'archive'>): readonly Wanted[] {
   const asked = (rule: string, needed: boolean, ...call: string[]): Wanted => ({ rule, needed, call, trial: call });
   const { rewriteAof, includeAcl } = policy.backup;
+  const byLink: Wanted[] = [
+    { rule: 'psync', needed: true, call: ['PSYNC', '?', '-1'] },
+    { rule: 'replconf', needed: true, call: ['REPLCONF', 'capa', 'eof'], trial: ['REPLCONF', 'capa'] },
+  ];
   return [
     asked('ping', true, 'PING'),
     asked('info', true, 'INFO', 'server'),
@@ -34,12 +38,9 @@ export function wantedCommands(policy: Pick<InstancePolicy, 'source' | 'backup'>
           asked('config|get', true, 'CONFIG', 'GET', 'dir'),
           // Refused as a wrong argument after the rights were looked at.
           { rule: 'bgsave', needed: true, call: ['BGSAVE'], trial: ['BGSAVE', 'no-such-option'] },
+          ...(policy.archive?.from === 'replication' ? byLink : []),
         ]
-      : [
-          asked('config|get', false, 'CONFIG', 'GET', 'dir'),
-          { rule: 'psync', needed: true, call: ['PSYNC', '?', '-1'] },
-          { rule: 'replconf', needed: true, call: ['REPLCONF', 'capa', 'eof'], trial: ['REPLCONF', 'capa'] },
-        ]),
+      : [asked('config|get', false, 'CONFIG', 'GET', 'dir'), ...byLink]),
     ...(rewriteAof ? [{ rule: 'bgrewriteaof', needed: false, call: ['BGREWRITEAOF'] }] : []),
     ...(includeAcl ? [asked('acl|list', false, 'ACL', 'LIST')] : []),
     asked('module|list', false, 'MODULE', 'LIST'),
@@ -50,7 +51,7 @@ export function wantedCommands(policy: Pick<InstancePolicy, 'source' | 'backup'>
 /** Asks for each command whether `user` may run it, and runs none that does anything. */
 export async function readRights(
   redis: Redis,
-  policy: Pick<InstancePolicy, 'source' | 'backup'>,
+  policy: Pick<InstancePolicy, 'source' | 'backup' | 'archive'>,
   user: string,
 ): Promise<CommandRight[]> {
   const { version } = serverVersion(await readInfo(redis, 'server').catch(() => ({})));

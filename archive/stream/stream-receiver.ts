@@ -11,6 +11,9 @@ import type { StreamSpool } from './stream-spool.ts';
 /** A server that is not to be heard is dialled again so often at first, and after a while. */
 const firstRetryMs = 100;
 const lastRetryMs = 2_000;
+/** Of two full synchronizations within so long the link breaks soon: each costs the server a fork, and is waited with. */
+const fullSyncsMs = 60_000;
+const afterFullSyncsMs = 30_000;
 
 /** What only a person mends. */
 const final = ['REDIS_REFUSED_LOGIN', 'REDIS_REPLICATION_FORBIDDEN'];
@@ -55,6 +58,8 @@ export class StreamReceiver {
   readonly #options: Pick<FollowOptions, 'spoolBytes' | 'askMs'>;
   #run: StreamRun | undefined;
   #link: ReplicationStream | undefined;
+  /** When the last two began. */
+  #fullSyncs: number[] = [];
 
   /** @param from.resumeAt where the repository ends; undefined: with a dump */
   constructor(from: {
@@ -82,7 +87,9 @@ export class StreamReceiver {
           return false;
         });
         retryMs = received ? firstRetryMs : Math.min(lastRetryMs, retryMs * 2);
-        await sleep(retryMs, undefined, { signal }).catch(() => undefined);
+        const [before = Number.NEGATIVE_INFINITY, last = 0] = this.#fullSyncs;
+        const often = performance.now() - before < fullSyncsMs && last > before;
+        await sleep(often ? afterFullSyncsMs : retryMs, undefined, { signal }).catch(() => undefined);
       }
     } finally {
       await asking;
@@ -159,6 +166,7 @@ export class StreamReceiver {
     const spool = this.#spool;
     if (link.dump) {
       this.#say('saving', 'Redis sends a dump');
+      this.#fullSyncs = [...this.#fullSyncs.slice(-1), performance.now()];
       return spool.beginWithDump(link.from, link.dump.chunks, this.#watch.now(), signs);
     }
     const run = spool.runs.at(-1) ?? spool.goOn(this.#resumeAt!, signs);
