@@ -11,7 +11,7 @@ import { type TemporaryFolder, temporaryFolder } from '../support/temporary-fold
 
 const withAof = { ...debugAllowed(), appendonly: 'yes', appendfsync: 'always', 'aof-disable-auto-gc': 'yes' };
 
-describe('an instance with an archive, and no backup at all', () => {
+describe('an instance with an archive, and no backup at all', { timeout: 400_000 }, () => {
   let folder: TemporaryFolder;
   let redis: RedisServer;
   let on: S3Deployment;
@@ -32,7 +32,7 @@ describe('an instance with an archive, and no backup at all', () => {
     await live.set('came:since', 'stays');
     live.disconnect();
     await cutter.look(redis.dir);
-  });
+  }, 400_000);
   afterAll(async () => {
     await on?.stop();
     await folder?.remove();
@@ -56,7 +56,7 @@ describe('an instance with an archive, and no backup at all', () => {
 
   it('gets everything back after a flush but the flush: what came since stays', async () => {
     const recovering = await run('recoverAccidentalFlush', { onConflict: 'replay' });
-    const waiting = await untilAsked(recovering);
+    const waiting = await untilAsked(recovering, 'waiting-for-approval', 240_000);
     // Nobody writes this archive any more: what came after the flush may be missing there, and so there is no replay.
     expect(waiting.gate?.choices.map(({ id }) => id)).toEqual(['keep-live', 'take-backup']);
     expect(waiting.gate?.summary).toMatch(/replay\) is not possible:\*\* The archive of orders ends at position \d+/);
