@@ -180,6 +180,11 @@ test(`${mutants} mutated append-only files are read right or refused by a code, 
         figures.checkerStricter += 1;
       }
     }
+    // A key whose time is over, where its DEL was cut off: a server that loads takes it away whenever it comes by.
+    if (/AT\r\n\$13\r\n1/i.test(mutant.toString('latin1'))) {
+      figures.notComparable += 1;
+      return;
+    }
     const dir = join(folder.path, 'loaded');
     await mkdir(join(dir, 'appendonlydir'), { recursive: true });
     await writeFile(join(dir, 'appendonlydir', 'appendonly.aof.1.incr.aof'), mutant);
