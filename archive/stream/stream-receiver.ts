@@ -5,7 +5,7 @@ import type { ReplicationPlace } from '../../redis/psync-handshake.ts';
 import { openReplication, type ReplicationStream } from '../../redis/replication-stream.ts';
 import type { FollowOptions } from '../follow/follow-options.ts';
 import type { PrimarySigns, PrimaryWatch } from './primary-watch.ts';
-import type { StreamRun } from './stream-run.ts';
+import type { ReceivedChunk, StreamRun } from './stream-run.ts';
 import type { StreamSpool } from './stream-spool.ts';
 
 /** A server that is not to be heard is dialled again so often at first, and after a while. */
@@ -14,6 +14,11 @@ const lastRetryMs = 2_000;
 /** Of two full synchronizations within so long the link breaks soon: each costs the server a fork, and is waited with. */
 const fullSyncsMs = 60_000;
 const afterFullSyncsMs = 30_000;
+
+/** Received and not on the disk yet. */
+const mostWaitingBytes = 8 * 1024 * 1024;
+/** Written at once. */
+const mostChunks = 256;
 
 /** What only a person mends. */
 const final = ['REDIS_REFUSED_LOGIN', 'REDIS_REPLICATION_FORBIDDEN'];
@@ -139,27 +144,68 @@ export class StreamReceiver {
       const run = await this.#runOf(link, signs);
       this.#run = run;
       this.#say('receiving');
-      for (;;) {
-        const chunk = await link.chunk();
-        if (!chunk) {
-          this.#say('waiting', 'Redis closed the replication link');
-          return true;
-        }
-        await run.append(chunk, isPings(chunk) ? undefined : this.#watch.now());
-        this.#spool.tellGrown();
-        if (this.#spool.unshippedBytes > this.#options.spoolBytes) {
-          this.dropped += 1;
-          this.#say(
-            'full',
-            `${this.#options.spoolBytes} bytes wait for a store that does not take them: the replication link is closed`,
-          );
-          return true;
-        }
-      }
+      await this.#receive(link, run);
+      return true;
     } finally {
       link.close();
       this.#link = undefined;
     }
+  }
+
+  /** Until the link ends, or no more may wait for the store. Reads on while the disk takes what came before. */
+  async #receive(link: ReplicationStream, run: StreamRun): Promise<void> {
+    let waiting: ReceivedChunk[] = [];
+    let waitingBytes = 0;
+    let writing: Promise<void> | undefined;
+    let failed: { readonly error: unknown } | undefined;
+    const write = async () => {
+      while (waiting.length > 0) {
+        const batch = waiting.splice(0, mostChunks);
+        waitingBytes -= batch.reduce((sum, { bytes }) => sum + bytes.length, 0);
+        await run.append(batch);
+        this.#spool.tellGrown();
+      }
+    };
+    const writeOn = () => {
+      writing ??= write()
+        .catch((error: unknown) => {
+          failed = { error };
+          waiting = [];
+          waitingBytes = 0;
+          link.close();
+        })
+        .finally(() => {
+          writing = undefined;
+          // What came between its last look and now.
+          if (waiting.length > 0) writeOn();
+        });
+    };
+    try {
+      for (;;) {
+        const chunk = await link.chunk();
+        if (failed) break;
+        if (!chunk) {
+          this.#say('waiting', 'Redis closed the replication link');
+          break;
+        }
+        waiting.push({ bytes: chunk, seenMs: isPings(chunk) ? undefined : this.#watch.now() });
+        waitingBytes += chunk.length;
+        writeOn();
+        while (waitingBytes > mostWaitingBytes && writing) await writing;
+        if (this.#spool.unshippedBytes > this.#options.spoolBytes) {
+          this.dropped += 1;
+          const { spoolBytes } = this.#options;
+          this.#say(
+            'full',
+            `${spoolBytes} bytes wait for a store that does not take them: the replication link is closed`,
+          );
+          break;
+        }
+      }
+    } finally {
+      while (writing) await writing;
+    }
+    if (failed) throw failed.error;
   }
 
   async #runOf(link: ReplicationStream, signs: PrimarySigns): Promise<StreamRun> {

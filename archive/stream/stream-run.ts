@@ -30,6 +30,12 @@ export type Seam = { readonly offset: number } & (
   | { readonly kind: 'base'; position?: number }
 );
 
+export interface ReceivedChunk {
+  readonly bytes: Uint8Array;
+  /** Absent: nothing that anybody would restore (a PING). */
+  readonly seenMs: number | undefined;
+}
+
 interface SpoolFile {
   readonly path: string;
   readonly handle: FileHandle;
@@ -81,14 +87,19 @@ export class StreamRun {
     return this.#end - this.#shippedTo;
   }
 
-  /** @param seenMs absent: nothing that anybody would restore (a PING) */
-  async append(bytes: Uint8Array, seenMs: number | undefined): Promise<void> {
+  /** Writes chunks one behind the other. @throws where the disk does not take all of them: then none has come */
+  async append(chunks: readonly ReceivedChunk[]): Promise<void> {
     let file = this.#files.at(-1);
     if (!file || file.end - file.from >= fileBytes) file = await this.#begin();
-    await file.handle.write(bytes, 0, bytes.length, file.end - file.from);
-    file.end += bytes.length;
-    this.#end += bytes.length;
-    if (seenMs !== undefined) this.marks.look(seenMs, this.#end);
+    const length = chunks.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    const pieces = chunks.map(({ bytes }) => bytes);
+    const { bytesWritten } = await file.handle.writev(pieces, file.end - file.from);
+    if (bytesWritten < length) throw new Error('the disk took a part only of what was received');
+    file.end += length;
+    for (const { bytes, seenMs } of chunks) {
+      this.#end += bytes.length;
+      if (seenMs !== undefined) this.marks.look(seenMs, this.#end);
+    }
   }
 
   /** What follows is of another history. */
