@@ -3,6 +3,8 @@ import { shipTailBeforeStart } from '../archive/follow/ship-tail.ts';
 import { asOwnChange } from '../archive/loss/own-change.ts';
 import type { InstanceContext } from '../backup/instance-context.ts';
 import type { LoadedConfig } from '../config/load.ts';
+import { readArchiveEnd } from '../incident/crash/archive-end.ts';
+import { newestProven } from '../incident/crash/compare-local.ts';
 import type { CopiesSurvey } from '../incident/crash/copies.ts';
 import { type CrashSite, readCrashSite } from '../incident/crash/crash-site.ts';
 import { type CrashDecision, decideCrash } from '../incident/crash/decide.ts';
@@ -68,15 +70,18 @@ export function crashDecisionActivities(
 ) {
   return {
     decideCrash: (subject: Subject, found: FoundAfterCrash): Promise<DecidedCrash> =>
-      runStep(async () => {
+      runStep(async ({ signal }) => {
         const { repository, policy } = await contextOf(subject);
         const backups = await listBackups(repository, subject.instance, { all: true });
+        const provenAt = Date.parse(newestProven(backups)?.time ?? '');
+        const archive = await readArchiveEnd({ repository, instance: subject.instance }, provenAt || 0, signal);
         const facts: CrashFacts = {
           survey: found.survey,
           local: found.site?.local,
           death: found.site?.death,
           hostLost: found.site === undefined,
           backups,
+          ...(archive ? { archive } : {}),
           otherInstances: instancesInForce(config).filter((name) => name !== subject.instance),
           flagBelow: policy.backup.flagBelow,
           lastSeenAt: found.site?.lastSeenAt,

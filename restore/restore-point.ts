@@ -55,8 +55,9 @@ export interface FindPointOptions {
 const shippedWithinMs = 20_000;
 
 /**
- * What `to` means, a backup or a moment of the archive. With an archive `latest` is its end and `before-flush` the state
- * right before its newest destructive command; where it cannot say, the newest proven backup is taken, as without one.
+ * What `to` means, a backup or a moment of the archive. With an archive `latest` is its end, unless a proven backup is
+ * newer, and `before-flush` the state right before its newest destructive command; where it cannot say, the newest proven
+ * backup is taken, as without one.
  *
  * @param options.timeline default: the newest that holds the moment
  * @throws those of `findRestorePoint` and of `findMoment`
@@ -72,13 +73,30 @@ export async function findPoint(
     return findRestorePoint(repository, instance, to, options.before);
   }
   try {
-    return { moment: await momentOfLoss({ repository, instance }, asked, options) };
+    const moment = await momentOfLoss({ repository, instance }, asked, options);
+    const newer = asked.kind === 'latest' ? await provenSince(repository, instance, moment.timeMs) : undefined;
+    return newer ?? { moment };
   } catch (error) {
     const noMoment = error instanceof RewindError && cannotSay.has(error.code);
     if (!noMoment || asked.kind === 'time' || asked.kind === 'position') throw error;
     const point = await findRestorePoint(repository, instance, to, options.before);
     return { ...point, passedOver: [`The archive: ${error.message}`, ...point.passedOver] };
   }
+}
+
+/** An archive that was switched off, or a dataset that nobody writes to: a later backup has all that is in it, and more. */
+async function provenSince(
+  repository: Repository,
+  instance: string,
+  timeMs: number,
+): Promise<RestorePoint | undefined> {
+  const point = await findRestorePoint(repository, instance, 'latest').catch((error) => {
+    if (error instanceof RewindError && error.code === 'RESTORE_NOTHING_PROVEN') return undefined;
+    throw error;
+  });
+  if (!point || point.flagged || Date.parse(point.time) <= timeMs) return undefined;
+  const note = `The archive: its end, of ${new Date(timeMs).toISOString()}, is older than this backup.`;
+  return { ...point, passedOver: [note, ...point.passedOver] };
 }
 
 /** The flush that is meant may have happened just now: its segment is waited for. */

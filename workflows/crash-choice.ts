@@ -1,6 +1,7 @@
-import { executeChild, ParentClosePolicy } from '@temporalio/workflow';
+import { executeChild, ParentClosePolicy, workflowInfo } from '@temporalio/workflow';
 import type { DecidedCrash } from '../activities/crash.ts';
 import type { CrashChoice } from '../incident/crash/choice.ts';
+import type { RestorePoint } from '../restore/restore-point.ts';
 import type { RestoreSubject } from '../restore/restore-subject.ts';
 import type { CrashSteps } from './crash-steps.ts';
 import type { Gates } from './gate.ts';
@@ -53,8 +54,9 @@ export async function carryOut(
       await steps.startServer(server, false);
       if (choice.followAgain) await steps.followAgain(target, choice.followAgain);
       return;
+    case 'archive':
     case 'backup': {
-      const point = await restoring.findBackup(target);
+      const point = kind === 'archive' ? await endOfArchive(restoring) : await restoring.findBackup(target);
       await steps.placeBackup(subject, point);
       await steps.startServer(point.server, false);
       return;
@@ -73,4 +75,10 @@ export async function carryOut(
     default:
       throw runFailure('RESTORE_INPUT_INVALID', `no way ${kind satisfies never} is known`);
   }
+}
+
+/** As a backup, proven by loading it, as all that a server is started from. */
+async function endOfArchive(restoring: RestoreSteps): Promise<RestorePoint> {
+  const found = await restoring.findPoint('latest');
+  return 'moment' in found ? restoring.materializeMoment(found.moment, workflowInfo().startTime.toISOString()) : found;
 }

@@ -1,4 +1,5 @@
 import type { BackupEntry } from '../../repository/catalogue.ts';
+import { archiveIsNewest } from './archive-choices.ts';
 import type { CrashChoice } from './choice.ts';
 import { newestProven } from './compare-local.ts';
 import { followersOfPrimary, primaryItself } from './copies.ts';
@@ -16,6 +17,8 @@ export function backupChoices(facts: CrashFacts): CrashChoice[] {
   const offered = [...new Set([best, ...proven])].filter((each) => each !== undefined).slice(0, BACKUPS);
   const followers = followersOfPrimary(facts.survey).map(({ address }) => address);
   if (facts.hostLost) {
+    // Into another instance goes the newest that there is.
+    if (archiveIsNewest(facts)) return [];
     return best ? (facts.otherInstances ?? []).map((name) => ofBackup(facts, best, 'other-instance', name)) : [];
   }
   return offered.map((backup) => {

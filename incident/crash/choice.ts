@@ -6,6 +6,7 @@ export type ChoiceKind =
   | 'dump-from'
   | 'start-local'
   | 'start-empty'
+  | 'archive'
   | 'backup'
   | 'other-instance'
   | 'look-again'
@@ -13,7 +14,7 @@ export type ChoiceKind =
 
 /** One way on, as a gate shows it. */
 export interface CrashChoice {
-  /** `promote:10.0.0.6:6379`, `backup:20261124T…`, `start-local`. */
+  /** `promote:10.0.0.6:6379`, `backup:20261124T…`, `archive`, `start-local`. */
   readonly id: string;
   readonly kind: ChoiceKind;
   /** Address, backup or instance. */

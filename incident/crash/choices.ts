@@ -1,3 +1,4 @@
+import { archiveChoices } from './archive-choices.ts';
 import { backupChoices } from './backup-choices.ts';
 import type { CrashChoice } from './choice.ts';
 import { primaryItself } from './copies.ts';
@@ -25,6 +26,7 @@ export function choicesFor(facts: CrashFacts): CrashChoice[] {
     ...(onlyPrimary ? replicas.map((copy) => promote(facts, copy)) : []),
     ...(onlyPrimary && canStart && replicas[0] ? [dumpFrom(facts, replicas[0])] : []),
     ...(onlyPrimary && canStart ? startLocal(facts) : []),
+    ...(onlyPrimary ? archiveChoices(facts) : []),
     ...(onlyPrimary ? backupChoices(facts) : []),
     // The host is gone and another server took over: there is nothing left to start.
     ...(canStart || running ? [] : promotedWithData.map(leaveRunning)),

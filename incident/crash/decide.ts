@@ -1,3 +1,4 @@
+import { archiveIsNewest } from './archive-choices.ts';
 import type { CrashChoice } from './choice.ts';
 import { choicesFor } from './choices.ts';
 import { compareLocal, type LocalVerdict, newestProven } from './compare-local.ts';
@@ -80,7 +81,8 @@ function whyNot(facts: CrashFacts, local: LocalVerdict | undefined): string | un
   if (facts.hostLost) return 'Its host is gone: there is nothing to start.';
   if (!facts.local || !local) return 'What it would load is not known.';
   if (local.state === 'good') return undefined;
-  const nothingElse = local.state === 'missing' && newestProven(facts.backups) === undefined;
+  const elsewhere = newestProven(facts.backups) ?? facts.archive;
+  const nothingElse = local.state === 'missing' && elsewhere === undefined;
   return nothingElse ? undefined : local.sentence;
 }
 
@@ -117,7 +119,10 @@ function propose(facts: CrashFacts, choices: readonly CrashChoice[]): CrashChoic
   const others = of('other-instance');
   // Which of several takes the data is for a person to say.
   const other = others.length === 1 ? others[0] : undefined;
-  return goodLocal ?? of('backup')[0] ?? other ?? of('start-empty')[0];
+  // What has the disaster in it is for a person to choose.
+  const holdsDisaster = archiveIsNewest(facts) && facts.archive?.destroyedAt !== undefined;
+  const sound = holdsDisaster ? undefined : (of('archive')[0] ?? other);
+  return goodLocal ?? sound ?? of('backup')[0] ?? of('start-empty')[0];
 }
 
 function findingsOf(facts: CrashFacts, local: LocalVerdict | undefined): string[] {
@@ -148,6 +153,7 @@ function findingsOf(facts: CrashFacts, local: LocalVerdict | undefined): string[
           `The newest proven backup is of ${timeWords(proven.time)}, with ${keyCount(proven.keys)}.${proven.flagged ? ` It is flagged: ${proven.flagged}` : ''}`,
         ]
       : ['There is no proven backup.']),
+    ...(facts.archive ? [`Its archive goes up to ${timeWords(facts.archive.endAt)}.`] : []),
   ];
 }
 

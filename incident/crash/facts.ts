@@ -1,4 +1,5 @@
 import type { BackupEntry } from '../../repository/catalogue.ts';
+import type { ArchiveEnd } from './archive-end.ts';
 import type { CopiesSurvey } from './copies.ts';
 import type { LocalFiles } from './local-files.ts';
 import type { DeathExplanation } from './why-it-died.ts';
@@ -13,6 +14,8 @@ export interface CrashFacts {
   readonly death?: DeathExplanation;
   /** The catalogue, in any order. */
   readonly backups: readonly BackupEntry[];
+  /** Absent where there is none that anything can be restored from. */
+  readonly archive?: ArchiveEnd;
   /** Names of configured instances that could take the data when the host is gone. */
   readonly otherInstances?: readonly string[];
   /** The last time that something of ours saw it answer, ISO 8601. */

@@ -14,7 +14,8 @@ export function startLocal(facts: CrashFacts): CrashChoice[] {
   if (verdict.state === 'damaged' || verdict.state === 'not-known') return [];
   const followers = followersOfPrimary(facts.survey).filter(({ keys }) => keys > 0);
   if (local.loads === 'nothing' || local.loads === 'aof-missing') {
-    const nothingElse = newestProven(backups) === undefined && followers.length === 0;
+    const elsewhere = newestProven(backups) ?? facts.archive;
+    const nothingElse = elsewhere === undefined && followers.length === 0;
     // Started empty, an AOF whose manifest is missing would be lost for good, and replicas with it.
     if (!nothingElse || local.loads === 'aof-missing' || local.dump.state !== 'missing') return [];
     return [
@@ -22,7 +23,7 @@ export function startLocal(facts: CrashFacts): CrashChoice[] {
         id: 'start-empty',
         kind: 'start-empty',
         text: 'Start it empty.',
-        loses: 'Everything: there is no file, no replica and no backup.',
+        loses: 'Everything: there is no file, no replica, no backup and no archive.',
         keys: 0,
       },
     ];

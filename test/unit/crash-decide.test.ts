@@ -23,6 +23,48 @@ const c = '10.0.0.7:6379';
 const idsOf = (facts: CrashFacts) => decideCrash(facts).choices.map(({ id }) => id);
 const choice = (facts: CrashFacts, id: string) => decideCrash(facts).choices.find((each) => each.id === id);
 
+describe('a node whose append-only file is archived', () => {
+  const archive = { endAt: secondsBefore(2) };
+  const missing = localDump(0, { state: 'missing' });
+
+  test('is started from the end of its archive where its own file is missing: that loses seconds, a backup an hour', () => {
+    const facts = crash({ local: missing, backups: [backup(3_600)], archive });
+    const decision = decideCrash(facts);
+    expect(decision).toMatchObject({ primaryMayStart: false, default: 'archive' });
+    expect(idsOf(facts)).toEqual(['archive', `backup:${backup(3_600).id}`]);
+    expect(decision.lossWindow).toMatchObject({ from: secondsBefore(2), to: diedAt });
+    expect(choice(facts, 'archive')).toMatchObject({ losesSeconds: 2, text: expect.stringContaining('its archive') });
+    expect(idsOf(crash({ local: missing, backups: [], archive }))).toEqual(['archive']);
+  });
+
+  test('has a newer backup where the archive was switched off long ago: that is proposed, and the archive is none', () => {
+    const facts = crash({ local: missing, backups: [backup(60)], archive: { endAt: secondsBefore(7_200) } });
+    expect(idsOf(facts)).toEqual([`backup:${backup(60).id}`]);
+  });
+
+  test('and whose archive ends with the disaster itself is for a person to decide; the backup is proposed', () => {
+    const facts = crash({
+      local: missing,
+      backups: [backup(3_600)],
+      archive: { ...archive, destroyedAt: secondsBefore(9) },
+    });
+    expect(decideCrash(facts).default).toBe(`backup:${backup(3_600).id}`);
+    expect(choice(facts, 'archive')?.text).toContain('took away much of the data');
+  });
+
+  test('whose host is lost goes on elsewhere from the end of the archive', () => {
+    const facts = crash({ hostLost: true, otherInstances: ['orders-new'], backups: [backup(3_600)], archive });
+    expect(decideCrash(facts)).toMatchObject({ default: 'other-instance:orders-new' });
+    expect(choice(facts, 'other-instance:orders-new')).toMatchObject({ losesSeconds: 2 });
+    const holdsIt = { ...facts, archive: { ...archive, destroyedAt: secondsBefore(9) } };
+    expect(decideCrash(holdsIt).default).toBeUndefined();
+  });
+
+  test('is started from its own file where that has all', () => {
+    expect(decideCrash(crash({ local: localAof(120), backups: [], archive })).default).toBe('start-local');
+  });
+});
+
 describe('a primary that nobody follows', () => {
   test('starts by itself from a file that is newer than the newest proven backup', () => {
     const facts = crash({ local: localDump(60), backups: [backup(3_600)] });
