@@ -1,10 +1,8 @@
-import { type ChildProcess, fork } from 'node:child_process';
 import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { fileURLToPath } from 'node:url';
-import type { ErrorCode } from '../errors/catalogue.ts';
 import { RewindError } from '../errors/rewind-error.ts';
 import { siblingScript } from '../process/sibling-script.ts';
+import { startWork } from '../process/work-process.ts';
 import type { InspectOptions, RdbInspection } from './inspection.ts';
 import type { RdbSource } from './source.ts';
 
@@ -21,10 +19,10 @@ export interface InspectTask {
 export interface InspectWhole {
   readonly whole: true;
 }
-export type InspectMessage =
-  | { readonly progress: readonly [bytes: number, total: number] }
-  | { readonly done: RdbInspection }
-  | { readonly failed: { code: ErrorCode; message: string; details: Readonly<Record<string, unknown>> } };
+/** What it tells on its way. */
+export interface InspectNews {
+  readonly progress: readonly [bytes: number, total: number];
+}
 
 /** Where a stream comes in, and where a descriptor of the caller's is handed over, in the process that reads. */
 const streamFd = 0;
@@ -43,46 +41,29 @@ const callersFd = 4;
 export async function inspectRdb(source: RdbSource, options: InspectOptions = {}): Promise<RdbInspection> {
   const { signal, onProgress, growsUntil, decode, sample } = options;
   if (signal?.aborted) throw cancelled();
-  const { promise, resolve, reject } = Promise.withResolvers<RdbInspection>();
-  const child = startReader(source);
-  const ended = endOf(child);
-  ended.then(reject);
-  child.on('message', (message: InspectMessage) => {
-    if ('progress' in message) onProgress?.(...message.progress);
-    else if ('done' in message) resolve(received(message.done));
-    else reject(new RewindError(message.failed.code, message.failed.message, message.failed));
-  });
-  const stop = () => reject(cancelled());
+  const work = startWork<InspectTask | InspectWhole, InspectNews, RdbInspection>(
+    {
+      ...{
+        script: siblingScript(import.meta.url, './inspect-child'),
+        died,
+        takesStream: Symbol.asyncIterator in source,
+      },
+      ...('fd' in source ? { descriptor: source.fd } : {}),
+    },
+    ({ progress }) => onProgress?.(...progress),
+  );
+  const stop = () => work.fail(cancelled());
   signal?.addEventListener('abort', stop, { once: true });
-  if (Symbol.asyncIterator in source) feed(source, child.stdin!).catch(reject);
+  if (Symbol.asyncIterator in source) feed(source, work.stdin!).catch(work.fail);
   const grows = growsUntil !== undefined;
-  child.send({ source: taskSource(source), grows, options: { decode, sample } } satisfies InspectTask, () => {});
-  const whole = () => child.connected && child.send({ whole: true } satisfies InspectWhole, () => {});
+  work.tell({ source: taskSource(source), grows, options: { decode, sample } });
+  const whole = () => work.tell({ whole: true });
   growsUntil?.then(whole, whole);
   try {
-    return await promise;
+    return received(await work.ended());
   } finally {
     signal?.removeEventListener('abort', stop);
-    child.kill('SIGKILL');
-    await ended;
   }
-}
-
-function startReader(source: RdbSource): ChildProcess {
-  const stdin = Symbol.asyncIterator in source ? 'pipe' : 'ignore';
-  const { LD_LIBRARY_PATH, NODE_COMPILE_CACHE } = process.env;
-  return fork(fileURLToPath(siblingScript(import.meta.url, './inspect-child')), [], {
-    stdio: [stdin, 'ignore', 'inherit', 'ipc', 'fd' in source ? source.fd : 'ignore'],
-    serialization: 'advanced',
-    execArgv: [],
-    // A reader of files needs no secret of this process' environment; only where to find shared libraries, and its own
-    // code compiled: it starts in a third of the time.
-    env: definedOnly({ LD_LIBRARY_PATH, NODE_COMPILE_CACHE }),
-  });
-}
-
-function definedOnly(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined));
 }
 
 function taskSource(source: RdbSource): InspectTask['source'] {
@@ -103,14 +84,6 @@ async function feed(chunks: AsyncIterable<Uint8Array>, stdin: Writable): Promise
   }
   await pipeline(watched(), stdin).catch(() => {});
   if (failure !== undefined) throw failure.error;
-}
-
-/** Settles when the process is gone, or could not be started, with what that means where no result came before. */
-function endOf(child: ChildProcess): Promise<RewindError> {
-  return new Promise((resolve) => {
-    child.once('exit', (code, killed) => resolve(died(killed === null ? `with code ${code}` : `by ${killed}`)));
-    child.once('error', (cause) => resolve(died(`before it began: ${cause.message}`, cause)));
-  });
 }
 
 /** Between processes a Buffer may arrive as a plain Uint8Array. */

@@ -1,9 +1,7 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
-import type { ErrorCode } from '../../errors/catalogue.ts';
 import { RewindError } from '../../errors/rewind-error.ts';
 import { siblingScript } from '../../process/sibling-script.ts';
 import type { StepIO, StepProgress } from '../../process/step-io.ts';
+import { startWork } from '../../process/work-process.ts';
 import type { PutKeysCursor } from './cursor.ts';
 import type { PutKeysFigures } from './figures.ts';
 import type { PutKeysTask } from './put-keys-task.ts';
@@ -23,20 +21,10 @@ export type PutKeysOrder =
   | { readonly noted: number }
   | { readonly stop: true };
 
-/** What it tells. */
+/** What it tells on its way. */
 export type PutKeysNews =
   | { readonly progress: StepProgress }
-  | { readonly cursor: PutKeysCursor; readonly number: number }
-  | { readonly done: PutKeysFigures }
-  | {
-      readonly failed: {
-        readonly code: ErrorCode;
-        readonly message: string;
-        readonly safe: string;
-        readonly next: string;
-        readonly details: Readonly<Record<string, unknown>>;
-      };
-    };
+  | { readonly cursor: PutKeysCursor; readonly number: number };
 
 /** A process that was told to stop takes in the answers that are under way; then it is ended. */
 const stopWithinMs = 15_000;
@@ -64,62 +52,27 @@ export async function putKeys(
 ): Promise<PutKeysFigures> {
   const { signal, onProgress, onCursor, resumeFrom } = io;
   if (signal.aborted) throw cancelled();
-  const { promise, resolve, reject } = Promise.withResolvers<PutKeysFigures>();
-  const child = startProcess();
-  const tell = (order: PutKeysOrder) => child.connected && child.send(order, () => {});
-  const ended = endOf(child);
-  ended.then(reject);
-  child.on('message', (news: PutKeysNews) => {
+  const script = siblingScript(import.meta.url, './put-keys-child');
+  const work = startWork<PutKeysOrder, PutKeysNews, PutKeysFigures>({ script, died, connects: true }, (news) => {
     if ('progress' in news) onProgress(news.progress);
-    else if ('cursor' in news) {
-      try {
-        onCursor(news.cursor);
-        tell({ noted: news.number });
-      } catch (error) {
-        reject(error);
-      }
-    } else if ('done' in news) resolve(news.done);
-    else reject(new RewindError(news.failed.code, news.failed.message, news.failed));
+    else {
+      onCursor(news.cursor);
+      work.tell({ noted: news.number });
+    }
   });
   let impatience: NodeJS.Timeout | undefined;
   const stop = () => {
-    tell({ stop: true });
-    impatience = setTimeout(() => reject(cancelled()), stopWithinMs);
+    work.tell({ stop: true });
+    impatience = setTimeout(() => work.fail(cancelled()), stopWithinMs);
   };
   signal.addEventListener('abort', stop, { once: true });
-  tell({ begin: task, resumeFrom });
+  work.tell({ begin: task, resumeFrom });
   try {
-    return await promise;
+    return await work.ended();
   } finally {
     signal.removeEventListener('abort', stop);
     clearTimeout(impatience);
-    child.kill('SIGKILL');
-    await ended;
   }
-}
-
-function startProcess(): ChildProcess {
-  const { LD_LIBRARY_PATH, NODE_COMPILE_CACHE, NODE_EXTRA_CA_CERTS, SSL_CERT_FILE, SSL_CERT_DIR } = process.env;
-  return fork(fileURLToPath(siblingScript(import.meta.url, './put-keys-child')), [], {
-    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    serialization: 'advanced',
-    execArgv: [],
-    // The password comes with the task; of this process' environment it needs nothing but where libraries and
-    // certificates are, and its own code compiled.
-    env: definedOnly({ LD_LIBRARY_PATH, NODE_COMPILE_CACHE, NODE_EXTRA_CA_CERTS, SSL_CERT_FILE, SSL_CERT_DIR }),
-  });
-}
-
-function definedOnly(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined));
-}
-
-/** Settles when the process is gone, or could not be started, with what that means where no result came before. */
-function endOf(child: ChildProcess): Promise<RewindError> {
-  return new Promise((resolve) => {
-    child.once('exit', (code, killed) => resolve(died(killed === null ? `with code ${code}` : `by ${killed}`)));
-    child.once('error', (cause) => resolve(died(`before it began: ${cause.message}`, cause)));
-  });
 }
 
 function cancelled(): RewindError {
