@@ -32,7 +32,12 @@ test.each(flavours.filter((flavour) => !missingFlavour(flavour)))(
       await redis.set('key', binary);
       await redis.multi().rpush('list', binary, 'second').incr('counter').exec();
       await redis.select(3);
-      await redis.eval("redis.call('SET', KEYS[1], ARGV[1]) redis.call('PEXPIRE', KEYS[1], 3600000)", 1, 'script', binary);
+      await redis.eval(
+        "redis.call('SET', KEYS[1], ARGV[1]) redis.call('PEXPIRE', KEYS[1], 3600000)",
+        1,
+        'script',
+        binary,
+      );
       // What a client that waits for replicas makes of it: a question in the stream that nobody restores, and no answer.
       expect(await redis.call('WAIT', 1, 50)).toBe(0);
       await redis.set('short', 'lived', 'PX', 20);
