@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 
-/** As `nice` counts: a ninth of what a process of nice 0 gets where processors are short. */
-const nice = 10;
+/** As `nice` counts: a fifth of what others get where processors are short, as by `CPUWeight=20` in its systemd unit. */
+const nice = 7;
 
 /**
  * Lets whatever else runs on this machine go before this process where processors are short: beside a Redis that serves,

@@ -25,6 +25,6 @@ test.skipIf(!existsSync(autogroup))(
     });
     const said = text(child.stdout);
     expect((await once(child, 'exit'))[0]).toBe(0);
-    expect((await said).match(/nice (-?\d+)/g)).toEqual(['nice 10', 'nice 0']);
+    expect((await said).match(/nice (-?\d+)/g)).toEqual(['nice 7', 'nice 0']);
   },
 );
