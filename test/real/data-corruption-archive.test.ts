@@ -1,0 +1,141 @@
+import { open, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { InstanceContext } from '../../backup/instance-context.ts';
+import { connectRedis } from '../../redis/connection.ts';
+import { openRepository } from '../../repository/open.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { latestDigest, readArchive } from '../support/archive.ts';
+import { dataDigest, debugAllowed } from '../support/data-digest.ts';
+import { fillEveryType } from '../support/dataset.ts';
+import { approve, untilAsked } from '../support/flush-incident.ts';
+import { untilStep } from '../support/run-steps.ts';
+import { type S3Deployment, startOnS3 } from '../support/s3-deployment.ts';
+import { type RedisServer, startRedis } from '../support/servers.ts';
+
+/** A write stands in the file before it is answered: what a killed process wrote is the kernel's. */
+const settings = {
+  ...debugAllowed(),
+  appendonly: 'yes',
+  appendfsync: 'no',
+  'aof-timestamp-enabled': 'yes',
+  'auto-aof-rewrite-percentage': '0',
+};
+
+/** However busy the machine is. */
+const timeout = 600_000;
+const patienceMs = 240_000;
+
+describe('the append-only file of a Redis that is followed into S3 has rotted', () => {
+  let redis: RedisServer;
+  let on: S3Deployment;
+  let repository: Repository;
+
+  beforeAll(async () => {
+    redis = await startRedis({ config: settings });
+    await fillEveryType(redis);
+    const started = { ...settings, port: String(redis.port), bind: '127.0.0.1', dir: redis.dir, save: '' };
+    const args = Object.entries(started).flatMap(([name, value]) => [`--${name}`, value]);
+    on = await startOnS3({
+      servers: { orders: redis },
+      // A busy machine is no dead agent: following begins anew with each that is taken for one.
+      timeouts: { heartbeat: '10s', roleSilence: '5m' },
+      instance: () => ({ archive: { segmentEvery: '1s' }, host: { service: { process: { args } } } }),
+    });
+    Object.assign(process.env, on.store.env);
+    repository = await openRepository(on.config.repository as Parameters<typeof openRepository>[0]);
+    await on.deployment.client.workflow.start('shipAof', {
+      taskQueue: 'rewind',
+      workflowId: 'ship-aof/orders',
+      args: [{ instance: 'orders' }],
+    });
+  }, timeout);
+  afterAll(async () => {
+    await on?.deployment.client.workflow.getHandle('ship-aof/orders').terminate();
+    // The one that the agent started.
+    const last = await connectRedis({ url: `redis://127.0.0.1:${redis.port}` }).catch(() => undefined);
+    await last?.call('SHUTDOWN', 'NOSAVE').catch(() => undefined);
+    await on?.stop();
+  }, timeout);
+
+  const shipped = (text: string) =>
+    expect
+      .poll(async () => (await readArchive(repository)).segments.some(({ body }) => Buffer.from(body).includes(text)), {
+        timeout: patienceMs,
+        interval: 1_000,
+      })
+      .toBe(true);
+
+  /** Writes, with the last of it shipped. @returns what the server holds then */
+  async function write(last: string): Promise<string> {
+    const live = await connectRedis({ url: `redis://127.0.0.1:${redis.port}` });
+    for (let i = 0; i < 200; i++) await live.multi().incr('counter').rpush('list', `${last}:${i}\r\n`).exec();
+    await live.set('last', last);
+    live.disconnect();
+    await shipped(last);
+    return dataDigest(redis);
+  }
+
+  async function damage(path: string): Promise<void> {
+    const file = await open(path, 'r+');
+    await file.write(Buffer.alloc(64), 0, 64, (await file.stat()).size >> 1);
+    await file.close();
+  }
+
+  const partNames = async (kind: 'base' | 'incr') => {
+    const folder = join(redis.dir, 'appendonlydir');
+    const manifest = await readFile(join(folder, 'appendonly.aof.manifest'), 'utf8');
+    return [...manifest.matchAll(/^file (\S+) seq \d+ type (.)/gm)]
+      .filter(([, , type]) => type === kind[0])
+      .map(([, name]) => join(folder, name as string));
+  };
+
+  const start = (id: string) =>
+    on.deployment.client.workflow.start('recoverDataCorruption', {
+      taskQueue: 'rewind',
+      workflowId: id,
+      args: [{ instance: 'orders' }],
+    });
+
+  it('and the archive gives back all of it, which the gate says first', { timeout }, async () => {
+    const digest = await write('before the first damage');
+    await redis.kill9();
+    await damage((await partNames('incr')).at(-1) as string);
+    const run = await start('data-corruption/orders');
+    const waiting = await untilAsked(run, undefined, patienceMs);
+    expect(waiting.gate?.choices[0]).toMatchObject({ id: 'archive', loses: 'nothing' });
+    expect(waiting.gate?.default).toBe('archive');
+    await approve(run, waiting, 'archive');
+    expect(await run.result()).toMatchObject({ kind: 'data-corruption', recovered: true });
+    expect(await dataDigest(redis)).toBe(digest);
+  });
+
+  it('again in its base, with the agent killed while it builds; the archive goes on after both', {
+    timeout,
+  }, async () => {
+    const live = await connectRedis({ url: `redis://127.0.0.1:${redis.port}` });
+    const before = (await readArchive(repository)).bases.length;
+    await live.bgrewriteaof();
+    await expect
+      .poll(async () => (await readArchive(repository)).bases.length, { timeout: patienceMs, interval: 1_000 })
+      .toBeGreaterThan(before);
+    const digest = await write('before the second damage');
+    await live.call('SHUTDOWN', 'NOSAVE').catch(() => undefined);
+    live.disconnect();
+    await damage((await partNames('base'))[0] as string);
+    const run = await start('data-corruption/orders-again');
+    const waiting = await untilAsked(run, undefined, patienceMs);
+    expect(waiting.gate?.choices[0]).toMatchObject({ id: 'archive', loses: 'nothing' });
+    await approve(run, waiting, 'archive');
+    await untilStep(on.deployment.client, run, 'buildChoice');
+    await on.deployment.kill9('host');
+    await on.deployment.start('host');
+    expect(await run.result()).toMatchObject({ recovered: true });
+    expect(await dataDigest(redis)).toBe(digest);
+
+    const now = await write('after both');
+    expect(await latestDigest({ repository } as InstanceContext)).toBe(now);
+    const { timelines } = await readArchive(repository);
+    expect(timelines.slice(1).map(({ why }) => why)).toEqual(timelines.slice(1).map(() => 'restore'));
+  });
+});
