@@ -135,7 +135,7 @@ export class FlushReplay {
       if (!this.#proven) this.#survey = now;
       const { request, point, staged, subject } = this.#proven ?? (await this.#materialize());
       const made: RestorePlan = refuseOrGo(await steps.planRestore(request, point, staged, target));
-      return { steps, subject, request, point, staged, plan: made, target };
+      return { steps, subject, request, point, staged, plan: made, target, liveMayBeTheSame: true };
     };
     return withPatience('replay', plan, { gates, story, alreadyDone: () => 'It is approved; no key was touched.' });
   }

@@ -1,13 +1,12 @@
 import { cp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { WorkflowHandle } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Progress } from '../../workflows/run-story.ts';
 import { AcknowledgedWriters } from '../support/acknowledged-writers.ts';
 import { followable } from '../support/archive.ts';
 import { dataDigest, debugAllowed } from '../support/data-digest.ts';
 import { connectTo, fillEveryType } from '../support/dataset.ts';
-import { approve, endIncident, lastReport, untilAsked } from '../support/flush-incident.ts';
+import { approve, endIncident, lastReport, untilAsked, untilRuns } from '../support/flush-incident.ts';
 import { untilStep } from '../support/run-steps.ts';
 import { type S3Deployment, startOnS3 } from '../support/s3-deployment.ts';
 import { type RedisServer, startRedis } from '../support/servers.ts';
@@ -44,19 +43,15 @@ describe('a flush in the middle of writing, undone by itself', { timeout: 400_00
   });
 
   /** Writers, a flush among what they write, and the runbook, started while they go on. */
-  async function flushInTheMiddle(name: string): Promise<{ writers: AcknowledgedWriters; run: WorkflowHandle }> {
+  async function flushInTheMiddle(name: string) {
     const writers = await AcknowledgedWriters.start(redis, name);
     await writers.go(40);
     const admin = await connectTo(redis);
     await admin.flushall();
     admin.disconnect();
     await writers.go(40);
-    const run = await on.deployment.client.workflow.start('recoverAccidentalFlush', {
-      taskQueue: 'rewind',
-      workflowId: 'accidental-flush/orders',
-      args: [{ instance: 'orders', onConflict: 'replay' }],
-    });
-    return { writers, run };
+    const followed = on.deployment.cli('runbook', 'accidental-flush', 'orders', '--on-conflict', 'replay');
+    return { writers, run: await untilRuns(on, 'accidental-flush/orders'), followed };
   }
 
   /** What the gate says of a replay that was asked for. */
@@ -75,6 +70,7 @@ describe('a flush in the middle of writing, undone by itself', { timeout: 400_00
     offered(waiting, incident.writers);
     await approve(incident.run, waiting);
     const result = await incident.run.result();
+    expect(await incident.followed).toMatchObject({ code: 0 });
     // Whoever was refused goes on: what counts is the state in which everybody could write again.
     await incident.writers.stop();
     await incident.writers.allThere(redis);
@@ -96,6 +92,7 @@ describe('a flush in the middle of writing, undone by itself', { timeout: 400_00
     await on.deployment.kill9('host');
     await on.deployment.start('host');
     expect(await incident.run.result()).toMatchObject({ recovered: true });
+    expect(await incident.followed).toMatchObject({ code: 0 });
     await incident.writers.allThere(redis);
     expect(await dataDigest(redis)).toBe(expected);
   });
