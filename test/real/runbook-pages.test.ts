@@ -1,24 +1,13 @@
-import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import type { WorkflowHandle } from '@temporalio/client';
-import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest';
-import { foundPart } from '../../process/found-parts.ts';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { connectRedis } from '../../redis/connection.ts';
 import { connectTo, fillEveryType } from '../support/dataset.ts';
 import { endIncident, nothingStays, TOLD_APART_MS, untilAsked } from '../support/flush-incident.ts';
+import { commandsOf, shellFor, type TypeLine } from '../support/page-commands.ts';
 import { type S3Deployment, startOnS3 } from '../support/s3-deployment.ts';
 import { type RedisServer, startRedis } from '../support/servers.ts';
-
-const cli = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
-
-/** Every line of the page's shell blocks, in its order. */
-function commandsOf(page: string): string[] {
-  const text = readFileSync(new URL(`../../docs/runbooks/${page}.md`, import.meta.url), 'utf8');
-  return [...text.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap(([, block = '']) => block.trim().split('\n'));
-}
 
 const starts = (line: string) => /^npx rewind runbook |^temporal workflow start /.test(line);
 const looks = (line: string) => /^npx rewind (status|check|backup) |^temporal workflow query /.test(line);
@@ -26,29 +15,8 @@ const answers = (line: string) => /^npx rewind (approve|reject) |--name approve 
 const parked = (line: string) => /^npx rewind (retry|abort) /.test(line);
 const unfences = (line: string) => /^npx rewind unfence /.test(line);
 
-const flush = commandsOf('accidental-flush');
-const crash = commandsOf('node-crash');
-
-/** Types lines as the pages have them: in a shell where `npx rewind` and `temporal` are those of this checkout. */
-function shellFor({ deployment, store }: S3Deployment) {
-  const { address } = inject('temporal');
-  const env = {
-    ...store.env,
-    PATH: `${dirname(foundPart('temporal').path)}:${process.env.PATH}`,
-    HOME: dirname(deployment.configPath),
-    REWIND_CONFIG: deployment.configPath,
-    REWIND_HOME: join(dirname(deployment.configPath), 'machine-of-operator'),
-    TEMPORAL_ADDRESS: address,
-    TEMPORAL_NAMESPACE: deployment.client.options.namespace,
-  };
-  const npx = `npx() { shift; '${process.execPath}' '${cli}' "$@"; }`;
-  return (line: string): Promise<{ code: number; output: string }> =>
-    new Promise((resolve) => {
-      execFile('sh', ['-c', `${npx}\n${line}`], { env, timeout: 150_000 }, (error, stdout, stderr) =>
-        resolve({ code: error ? Number(error.code ?? 1) : 0, output: stdout + stderr }),
-      );
-    });
-}
+const flush = commandsOf('runbooks/accidental-flush');
+const crash = commandsOf('runbooks/node-crash');
 
 const ended = (run: WorkflowHandle) =>
   run.result().then(
@@ -68,7 +36,7 @@ it('every command of the pages is of a kind that is typed here', () => {
 describe('docs/runbooks/accidental-flush.md', () => {
   let redis: RedisServer;
   let on: S3Deployment;
-  let typed: ReturnType<typeof shellFor>;
+  let typed: TypeLine;
   let rights: string[];
   const [byRewind = '', byTemporal = ''] = flush.filter(starts);
 
@@ -76,7 +44,7 @@ describe('docs/runbooks/accidental-flush.md', () => {
     redis = await startRedis();
     await fillEveryType(redis);
     on = await startOnS3({ servers: { orders: redis } });
-    typed = shellFor(on);
+    typed = shellFor(on.deployment, on.store.env);
     await on.deployment.backup('orders');
     const live = await connectTo(redis);
     rights = (await live.call('ACL', 'LIST')) as string[];
@@ -143,7 +111,7 @@ describe('docs/runbooks/accidental-flush.md', () => {
 describe('docs/runbooks/node-crash.md', () => {
   let redis: RedisServer;
   let on: S3Deployment;
-  let typed: ReturnType<typeof shellFor>;
+  let typed: TypeLine;
   let backup: string;
   const [byRewind = '', byTemporal = ''] = crash.filter(starts);
 
@@ -155,7 +123,7 @@ describe('docs/runbooks/node-crash.md', () => {
       servers: { orders: redis },
       instance: () => ({ host: { service: { process: { args } } } }),
     });
-    typed = shellFor(on);
+    typed = shellFor(on.deployment, on.store.env);
     backup = (await on.deployment.backup('orders')).backup.id;
   });
   const end = async () => {
