@@ -6,6 +6,7 @@ import { type BackupOutcome, pruneAfterBackup } from '../backup/prune.ts';
 import { type ReplicatedDump, replicateDump } from '../backup/replicate.ts';
 import { confirmStored, type StoredBackupObject, storeDump } from '../backup/store.ts';
 import type { BackupSubject } from '../backup/subject.ts';
+import { givingWay } from '../process/give-way.ts';
 import type { SaveStart } from '../redis/save.ts';
 import type { UploadCursor } from '../repository/repository.ts';
 import type { Check } from '../sandbox/check.ts';
@@ -26,7 +27,7 @@ export function dumpActivities(contextOf: (subject: BackupSubject) => Promise<In
       runStep(async (io) => {
         await contextOf(subject);
         const bytes = await pinnedBytes(subject.backupId, pin);
-        return checkDump(subject.backupId, bytes, start.startedAt, io);
+        return givingWay(() => checkDump(subject.backupId, bytes, start.startedAt, io));
       }),
 
     /** Stores the pinned dump, going on where an earlier attempt was cut off, or where the wait for the save got to. */
@@ -34,7 +35,8 @@ export function dumpActivities(contextOf: (subject: BackupSubject) => Promise<In
       runStep<StoredBackupObject, UploadCursor>(async (io) => {
         const context = await contextOf(subject);
         const bytes = await pinnedBytes(subject.backupId, pin);
-        return storeDump(context, subject, bytes, pin.sizeBytes, { ...io, resumeFrom: io.resumeFrom ?? ahead });
+        const resumeFrom = io.resumeFrom ?? ahead;
+        return givingWay(() => storeDump(context, subject, bytes, pin.sizeBytes, { ...io, resumeFrom }));
       }),
 
     /** Takes the dump over a replication link and stores it as it comes. */

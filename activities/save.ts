@@ -5,6 +5,7 @@ import type { InstanceContext } from '../backup/instance-context.ts';
 import { type PreflightReport, preflight } from '../backup/preflight.ts';
 import { storeServerDescription } from '../backup/store.ts';
 import type { BackupSubject } from '../backup/subject.ts';
+import { givingWay } from '../process/give-way.ts';
 import { withRedis } from '../redis/connection.ts';
 import { withForkTurn } from '../redis/host-forks.ts';
 import { type SaveStart, startRewrite, startSave } from '../redis/save.ts';
@@ -48,7 +49,7 @@ export function saveActivities(contextOf: (subject: BackupSubject) => Promise<In
     waitForBgsave: (subject: BackupSubject, start: SaveStart): Promise<SaveEnd> =>
       runStep<SaveEnd, UploadCursor>(async (io) => {
         const context = await contextOf(subject);
-        return withRedis(context.target, (redis) => followSave(redis, context, subject, start, io));
+        return givingWay(() => withRedis(context.target, (redis) => followSave(redis, context, subject, start, io)));
       }),
 
     /** Asks for a rewrite of the append-only file, now that the save is over: never both at once. */

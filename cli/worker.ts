@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import type { Worker } from '@temporalio/worker';
 import { endKeptStreams } from '../archive/stream/follow-stream.ts';
 import { instancesInForce } from '../policy/instance-policy.ts';
-import { giveWay } from '../process/give-way.ts';
 import { endWithParent } from '../process/parent-watch.ts';
 import { hostWorker } from '../workers/host.ts';
 import { orchestratorWorker } from '../workers/orchestrator.ts';
@@ -47,7 +46,6 @@ export async function worker(context: CliContext, options: { role: Role; instanc
     workers.push(await sandboxWorker(settings));
   }
   if (options.role === 'host') {
-    giveWay();
     for (const instance of options.instance ?? instancesInForce(config)) {
       workers.push(await hostWorker(settings, instance));
     }
