@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ListMultipartUploadsCommand, ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3';
+import { ListMultipartUploadsCommand, paginateListObjectsV2, type S3Client } from '@aws-sdk/client-s3';
 import { expect } from 'vitest';
 import type { PublishedBackup } from '../../backup/publish.ts';
 import { parseInfo } from '../../redis/info.ts';
@@ -144,15 +144,21 @@ async function leftInStore(scene: Scene): Promise<string[]> {
 
 /** A directory without a manifest is no backup, and nobody would ever remove it. */
 async function halfMade(client: S3Client, { instance, store }: Scene): Promise<string[]> {
-  const answer = await client.send(new ListObjectsV2Command({ Bucket: store.bucket, Prefix: `${store.prefix}/` }));
   const places = tiers.map((tier) => `${store.prefix}/${tier}/${instance}/`);
-  const keys = (answer.Contents ?? [])
-    .map(({ Key }) => Key as string)
-    .filter((key) => places.some((place) => key.startsWith(place)));
+  const keys = (await Promise.all(places.map((place) => keysBelow(client, store.bucket, place)))).flat();
   const kept = keys.filter((key) => key.endsWith('/manifest.json')).map((key) => key.slice(0, -'manifest.json'.length));
   return keys
     .filter((key) => !kept.some((directory) => key.startsWith(directory)))
     .map((key) => `in the store: ${key}`);
+}
+
+/** A store answers a thousand at a time. */
+async function keysBelow(client: S3Client, bucket: string, prefix: string): Promise<string[]> {
+  const keys: string[] = [];
+  for await (const { Contents } of paginateListObjectsV2({ client }, { Bucket: bucket, Prefix: prefix })) {
+    keys.push(...(Contents ?? []).map(({ Key }) => Key as string));
+  }
+  return keys;
 }
 
 /** Asked for by their exact names: MinIO lists no others. */
