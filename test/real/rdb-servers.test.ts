@@ -54,12 +54,15 @@ async function counted(redis: Redis): Promise<{ databases: unknown[]; types: Rec
   for (const { db } of databases) {
     await redis.select(db!);
     for (const type of ['string', 'list', 'set', 'zset', 'hash', 'stream']) {
+      // A server that moves its keys to a larger table meanwhile may tell one twice.
+      const seen = new Set<string>();
       for (let cursor = '0'; ; ) {
         const [next, keys] = await redis.scan(cursor, 'COUNT', 500, 'TYPE', type);
-        if (keys.length > 0) types[type] = (types[type] ?? 0) + keys.length;
+        for (const key of keys) seen.add(key);
         if (next === '0') break;
         cursor = next;
       }
+      if (seen.size > 0) types[type] = (types[type] ?? 0) + seen.size;
     }
   }
   await redis.select(0);
