@@ -25,6 +25,9 @@ interface StartOptions {
   readonly onWait: (reason: string) => void;
 }
 
+/** Longer than a tick of any system's timer. */
+const clockTickMs = 20;
+
 /**
  * Starts a background save, or finds the one that an earlier attempt started. Waits for a save of somebody else to end
  * first; a running rewrite is waited for by Redis itself (BGSAVE SCHEDULE).
@@ -36,7 +39,8 @@ export async function startSave(redis: Redis, options: StartOptions): Promise<Sa
     options.signal.throwIfAborted();
     const info = { ...(await readInfo(redis, 'server')), ...(await readInfo(redis, 'persistence')) };
     const runId = info.run_id ?? '';
-    const second = Math.floor((await redisTimeMs(redis)) / 1000);
+    const now = await redisTimeMs(redis);
+    const second = Math.floor(now / 1000);
     if (options.askedSince !== undefined && savedSince(info, options.askedSince)) {
       return { startedAt: options.askedSince, runId };
     }
@@ -52,6 +56,12 @@ export async function startSave(redis: Redis, options: StartOptions): Promise<Sa
     // A save that ended in this very second could not be told from ours: both carry the same number.
     if (infoNumber(info, 'rdb_last_save_time') === second) {
       await sleep(250, undefined, { signal: options.signal });
+      continue;
+    }
+    // A dump's `ctime` is by time(2), which may be behind the clock of TIME by a tick of the system's timer: it would say
+    // that the dump is from before it was asked for.
+    if (now % 1000 < clockTickMs) {
+      await sleep(clockTickMs, undefined, { signal: options.signal });
       continue;
     }
     await options.onAsk(second);
