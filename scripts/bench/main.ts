@@ -8,6 +8,7 @@ import { endWithParent } from '../../process/parent-watch.ts';
 import { benchAsPrimary } from './as-primary.ts';
 import { benchFlush } from './flush.ts';
 import { benchLatency } from './latency.ts';
+import { benchLostHost } from './lost-host.ts';
 import { benchMemory } from './memory.ts';
 import { benchMoment } from './moment.ts';
 import { benchProof } from './proof.ts';
@@ -32,6 +33,7 @@ const benchmarks: Readonly<Record<string, (stage: Stage, rounds: number) => Prom
   flush: benchFlush,
   ship: benchShip,
   'ship-stream': benchShipStream,
+  'lost-host': benchLostHost,
   timeline: benchTimeline,
   moment: benchMoment,
 };
