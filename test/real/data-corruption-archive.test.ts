@@ -3,68 +3,29 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { InstanceContext } from '../../backup/instance-context.ts';
 import { connectRedis } from '../../redis/connection.ts';
-import { openRepository } from '../../repository/open.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { latestDigest, readArchive } from '../support/archive.ts';
-import { dataDigest, debugAllowed } from '../support/data-digest.ts';
-import { fillEveryType } from '../support/dataset.ts';
+import { dataDigest } from '../support/data-digest.ts';
 import { approve, untilAsked } from '../support/flush-incident.ts';
+import { type FollowedOnS3, startFollowedOnS3 } from '../support/followed-on-s3.ts';
 import { untilStep } from '../support/run-steps.ts';
-import { type S3Deployment, startOnS3 } from '../support/s3-deployment.ts';
-import { type RedisServer, startRedis } from '../support/servers.ts';
-
-/** A write stands in the file before it is answered: what a killed process wrote is the kernel's. */
-const settings = {
-  ...debugAllowed(),
-  appendonly: 'yes',
-  appendfsync: 'no',
-  'aof-timestamp-enabled': 'yes',
-  'auto-aof-rewrite-percentage': '0',
-};
+import type { S3Deployment } from '../support/s3-deployment.ts';
+import type { RedisServer } from '../support/servers.ts';
 
 /** However busy the machine is. */
 const timeout = 600_000;
 const patienceMs = 240_000;
 
 describe('the append-only file of a Redis that is followed into S3 has rotted', () => {
+  let scene: FollowedOnS3;
   let redis: RedisServer;
   let on: S3Deployment;
   let repository: Repository;
-
   beforeAll(async () => {
-    redis = await startRedis({ config: settings });
-    await fillEveryType(redis);
-    const started = { ...settings, port: String(redis.port), bind: '127.0.0.1', dir: redis.dir, save: '' };
-    const args = Object.entries(started).flatMap(([name, value]) => [`--${name}`, value]);
-    on = await startOnS3({
-      servers: { orders: redis },
-      // A busy machine is no dead agent: following begins anew with each that is taken for one.
-      timeouts: { heartbeat: '10s', roleSilence: '5m' },
-      instance: () => ({ archive: { segmentEvery: '1s' }, host: { service: { process: { args } } } }),
-    });
-    Object.assign(process.env, on.store.env);
-    repository = await openRepository(on.config.repository as Parameters<typeof openRepository>[0]);
-    await on.deployment.client.workflow.start('shipAof', {
-      taskQueue: 'rewind',
-      workflowId: 'ship-aof/orders',
-      args: [{ instance: 'orders' }],
-    });
+    scene = await startFollowedOnS3();
+    ({ redis, on, repository } = scene);
   }, timeout);
-  afterAll(async () => {
-    await on?.deployment.client.workflow.getHandle('ship-aof/orders').terminate();
-    // The one that the agent started.
-    const last = await connectRedis({ url: `redis://127.0.0.1:${redis.port}` }).catch(() => undefined);
-    await last?.call('SHUTDOWN', 'NOSAVE').catch(() => undefined);
-    await on?.stop();
-  }, timeout);
-
-  const shipped = (text: string) =>
-    expect
-      .poll(async () => (await readArchive(repository)).segments.some(({ body }) => Buffer.from(body).includes(text)), {
-        timeout: patienceMs,
-        interval: 1_000,
-      })
-      .toBe(true);
+  afterAll(() => scene?.stop(), timeout);
 
   /** Writes, with the last of it shipped. @returns what the server holds then */
   async function write(last: string): Promise<string> {
@@ -72,7 +33,7 @@ describe('the append-only file of a Redis that is followed into S3 has rotted', 
     for (let i = 0; i < 200; i++) await live.multi().incr('counter').rpush('list', `${last}:${i}\r\n`).exec();
     await live.set('last', last);
     live.disconnect();
-    await shipped(last);
+    await scene.shipped(last);
     return dataDigest(redis);
   }
 
