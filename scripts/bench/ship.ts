@@ -1,8 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, writeFileSync } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
-import { setPriority } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -14,6 +12,7 @@ import { percentile, startLoad } from './latency.ts';
 import { atLeast, atMost, megabytes, table } from './report.ts';
 import type { Stage } from './stage.ts';
 import { median } from './turns.ts';
+import { storeNice, yieldToOthers } from './yield-to-others.ts';
 
 const offeredBytesPerSecond = 20e6;
 /** More than a Redis beside its clients takes on two cores. */
@@ -136,16 +135,8 @@ interface Setting {
   readonly offered: number;
 }
 
-/** The store stands for another machine: what it needs of this one it takes from nobody. */
-const storeNice = 19;
 /** About the share of a processor that `CPUWeight=20` gives, which is in the systemd unit of the agent beside Redis. */
 const agentNice = 7;
-
-function yieldToOthers(pid: number, nice: number): void {
-  for (const thread of readdirSync(`/proc/${pid}/task`)) setPriority(Number(thread), nice);
-  // Linux shares processors out by session first.
-  writeFileSync(`/proc/${pid}/autogroup`, String(nice));
-}
 
 async function oneTurn(
   { redis, storePid, offered }: Setting,
