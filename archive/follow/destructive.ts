@@ -117,3 +117,12 @@ export class DestructiveFinder {
 }
 
 const withoutState = ({ sinceMs: _, told: __, ...found }: Mass): DestructiveCommand => found;
+
+/** As the archive records it. @param fileStart position of the file's first byte */
+export function eventOf(fileStart: number, { start, end, timeMs, command, database, keys }: DestructiveCommand) {
+  return {
+    ...{ kind: 'destructive' as const, position: fileStart + start, timeMs, command, database },
+    until: { position: fileStart + end, timeMs },
+    ...(keys === undefined ? {} : { keys }),
+  };
+}

@@ -1,11 +1,11 @@
 import type { AofCommand } from '../../aof/command.ts';
 import { type Course, recordOf } from './course.ts';
-import type { DestructiveCommand } from './destructive.ts';
+import { type DestructiveCommand, eventOf } from './destructive.ts';
 import { FileTail } from './file-tail.ts';
 import type { ClockStep } from './looks.ts';
 import type { PatientStore } from './patient-store.ts';
 import { storeEvent } from './store-records.ts';
-import { finderOf } from './stretch.ts';
+import { finderOf, seenIn } from './stretch.ts';
 import type { Telling } from './telling.ts';
 import type { Tip } from './tip.ts';
 
@@ -32,13 +32,7 @@ export class EventRecords {
   }
 
   async destructive(fileStart: number, commands: readonly DestructiveCommand[]): Promise<void> {
-    for (const { start, end, timeMs, command, database, keys } of commands) {
-      await this.#event({
-        ...{ kind: 'destructive', position: fileStart + start, timeMs, command, database },
-        until: { position: fileStart + end, timeMs },
-        ...(keys === undefined ? {} : { keys }),
-      });
-    }
+    for (const found of commands) await this.#event(eventOf(fileStart, found));
   }
 
   /** One that was killed between a segment and what it says of it did not say it. */
@@ -47,8 +41,7 @@ export class EventRecords {
     if (!last || !stretch) return;
     const { file, start, end, db, marks } = last.header;
     const { fileStart } = stretch;
-    const seenAt = (at: number) => marks.find(([, upTo]) => upTo > fileStart + at)?.[0] ?? lastMs;
-    const of = { timeline: timeline!.timeline, fileStart, keys: 0, seenAt };
+    const of = { timeline: timeline!.timeline, fileStart, keys: 0, seenAt: seenIn(marks, fileStart, lastMs) };
     const finder = finderOf(of, options, io.onDestructive);
     const visitor = { command: (command: AofCommand) => finder.command(command) };
     const { transactionBytes } = options;

@@ -1,22 +1,19 @@
 import type { TimelineRecord } from '../records.ts';
 import type { BaseShipping } from './base-shipping.ts';
+import { beginTimeline, startBehind } from './begin-timeline.ts';
 import { type Course, remember } from './course.ts';
 import type { EventRecords } from './event-records.ts';
 import type { HeldFile, HeldFiles } from './held-files.ts';
-import { LookAgain } from './look-again.ts';
 import type { Looks } from './looks.ts';
 import { inOwnWord } from './own-word.ts';
 import type { PatientStore } from './patient-store.ts';
 import type { SameFiles } from './same-files.ts';
 import type { ServerSigns } from './server-watch.ts';
-import { storeTimeline, takenOver } from './store-records.ts';
+import { takenOver } from './store-records.ts';
 import { Stretch } from './stretch.ts';
 import type { Telling } from './telling.ts';
 import { readTip, type Tip } from './tip.ts';
 import { type Continuation, type Place, whereToGoOn } from './where-to-go-on.ts';
-
-/** New timelines leave so much room that an agent which does not know of them yet gives no position twice. */
-const timelineStride = 2 ** 30;
 
 const unproven = 'whether the files are those of the server that answers shows when it writes';
 
@@ -110,7 +107,7 @@ export class GoingOn {
       if (go.gap) await events.gap(tip.position, go.position, go.gap.note);
       return this.#fromBase(go.position, go.previous);
     }
-    const start = (Math.floor(tip.position / timelineStride) + 1) * timelineStride;
+    const start = startBehind(tip.position);
     const parent = { timeline: tip.timeline.timeline, position: go.fork?.position ?? tip.position };
     const { file, offset, db } = go.fork?.at ?? {};
     const timeline = await this.#beginTimeline({
@@ -143,19 +140,12 @@ export class GoingOn {
     file?: TimelineRecord['file'];
   }): Promise<TimelineRecord> {
     const course = this.#course;
-    const { number, start, why, note, parent, file } = begin;
-    const { name, version, runId, replicationId } = begin.signs;
-    const record: TimelineRecord = {
-      ...{ formatVersion: 1, instance: course.context.policy.instance, identity: course.place.identity },
-      ...{ timeline: number, start, startedMs: course.options.now(), why },
-      ...{ server: { name, version, runId, replicationId } },
-      ...(note === undefined ? {} : { note }),
-      ...(parent ? { parent } : {}),
-      ...(file ? { file } : {}),
-    };
-    const begun = await this.#parts.store.until(() => storeTimeline(course.context.repository, record));
-    // Another one was first, or this very agent before it was killed: what stands there is looked at anew.
-    if (!begun) throw new LookAgain();
+    const { number, signs, ...about } = begin;
+    const { name, version, runId, replicationId } = signs;
+    const record = await beginTimeline(this.#parts.store, course.context.repository, {
+      ...{ instance: course.context.policy.instance, identity: course.place.identity, timeline: number },
+      ...{ startedMs: course.options.now(), server: { name, version, runId, replicationId }, ...about },
+    });
     course.timeline = record;
     this.#parts.bases.ofTimeline(new Set());
     return record;

@@ -81,12 +81,3 @@ export class SegmentMaker {
     return this.#memory;
   }
 }
-
-/** One alone. @returns undefined where the file has no such bytes any more */
-export function readySegment(
-  repository: Repository,
-  file: Pick<HeldFile, 'handle'>,
-  header: Omit<SegmentHeader, 'formatVersion' | 'sha256'>,
-): Promise<ReadySegment | undefined> {
-  return new SegmentMaker(repository).ready(file, header);
-}

@@ -1,4 +1,4 @@
-import { RewindError } from '../../errors/rewind-error.ts';
+import type { RewindError } from '../../errors/rewind-error.ts';
 import type { BaseShipping } from './base-shipping.ts';
 import { type Course, recordOf } from './course.ts';
 import type { EventRecords } from './event-records.ts';
@@ -11,13 +11,11 @@ import { nextFile } from './next-file.ts';
 import type { PatientStore } from './patient-store.ts';
 import { SegmentMaker } from './ready-segment.ts';
 import type { ServerWatch } from './server-watch.ts';
+import { shipSegment } from './ship-segment.ts';
 import type { Spool } from './spool.ts';
 import { takenOver } from './store-records.ts';
 import type { Stretch } from './stretch.ts';
 import type { Telling } from './telling.ts';
-
-/** So long one attempt to store a segment may take, whatever its size. */
-const patienceMs = 600_000;
 
 export interface ShippingParts {
   readonly server: ServerWatch;
@@ -155,46 +153,21 @@ export class Shipping {
       // Another process may have another file under this name.
       if (signs.runId !== course.comparedWith) throw new LookAgain();
     }
-    const { from, fileStart, marks, file } = stretch;
-    const stamps = stretch.stampsUpTo(end.offset);
-    const known = marks.upToEnd(end.offset);
-    const seen = known.length > 0 ? known : [[course.options.now(), end.offset] as const];
-    const times = seen.map(([ms]) => ms);
-    const ready = await this.#segments.ready(file, {
-      ...recordOf(course),
-      start: fileStart + from.offset,
-      end: fileStart + end.offset,
-      file: { name: file.name, offset: from.offset },
-      db: from.db,
-      commands: end.commands - from.commands,
-      firstMs: Math.min(...times),
-      lastMs: Math.max(...times),
-      marks: seen.map(([ms, upTo]) => [ms, fileStart + upTo]),
-      ...(stamps ? { stamps } : {}),
-      previous: course.previous,
-      ...(from.transactionAt === undefined ? {} : { transactionAt: fileStart + from.transactionAt }),
-      runId: course.comparedWith ?? course.place.runId,
-    });
-    if (!ready) throw new LookAgain();
-    await store
-      .until(() => ready.store(AbortSignal.timeout(patienceMs)))
-      .catch((error) => {
-        if (error instanceof RewindError && error.code === 'OBJECT_EXISTS') {
-          throw takenOver(`${ready.key} is there already with other bytes`);
-        }
-        throw error;
-      });
-    const { header } = ready;
-    stretch.shipped(end);
-    course.previous = ready.digest;
-    course.position = header.end;
-    course.lastMs = header.lastMs;
-    telling.count('segments');
-    telling.count('shippedBytes', header.end - header.start);
+    const runId = course.comparedWith ?? course.place.runId;
+    await shipSegment(
+      stretch,
+      end,
+      course,
+      { ...recordOf(course), runId, now: course.options.now },
+      {
+        ...{ segments: this.#segments, store, telling },
+        collided: (key) => takenOver(`${key} is there already with other bytes`),
+      },
+    );
     const { before } = course;
     course.before = undefined;
     if (before) await spool.letGo();
-    await events.destructive(fileStart, stretch.finder.takeBefore(end.offset));
+    await events.destructive(stretch.fileStart, stretch.finder.takeBefore(end.offset));
   }
 
   #tell(stretch: Stretch, seen: number | undefined): void {

@@ -16,8 +16,6 @@ import {
 import { digestOfBytes } from './file-tail.ts';
 import type { HeldFile } from './held-files.ts';
 
-export { readySegment } from './ready-segment.ts';
-
 /** @returns false where another one has begun a timeline of this number */
 export async function storeTimeline(
   repository: Repository,

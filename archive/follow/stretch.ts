@@ -1,4 +1,5 @@
 import { RewindError } from '../../errors/rewind-error.ts';
+import type { SegmentHeader } from '../segment.ts';
 import { DestructiveFinder } from './destructive.ts';
 import { type Boundary, FileTail } from './file-tail.ts';
 import type { FollowOptions, FoundDestructive } from './follow-options.ts';
@@ -132,3 +133,9 @@ export function finderOf(
     },
   });
 }
+
+/** When a byte at an offset of the file was seen, by the marks of its stored segment; else `lastMs`. */
+export const seenIn =
+  (marks: SegmentHeader['marks'], fileStart: number, lastMs: number) =>
+  (offset: number): number =>
+    marks.find(([, upTo]) => upTo > fileStart + offset)?.[0] ?? lastMs;

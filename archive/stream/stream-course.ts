@@ -1,6 +1,6 @@
 import type { InstanceContext } from '../../backup/instance-context.ts';
 import type { RedisTarget } from '../../redis/connection.ts';
-import type { DestructiveCommand } from '../follow/destructive.ts';
+import { type DestructiveCommand, eventOf } from '../follow/destructive.ts';
 import type { FollowIO, FollowOptions } from '../follow/follow-options.ts';
 import type { PatientStore } from '../follow/patient-store.ts';
 import { storeEvent } from '../follow/store-records.ts';
@@ -72,11 +72,5 @@ export async function recordDestructive(
   fileStart: number,
   commands: readonly DestructiveCommand[],
 ): Promise<void> {
-  for (const { start, end, timeMs, command, database, keys } of commands) {
-    await recordEvent(course, {
-      ...{ kind: 'destructive', position: fileStart + start, timeMs, command, database },
-      until: { position: fileStart + end, timeMs },
-      ...(keys === undefined ? {} : { keys }),
-    });
-  }
+  for (const found of commands) await recordEvent(course, eventOf(fileStart, found));
 }

@@ -2,10 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { checkIdentity } from '../../backup/identity-check.ts';
 import { addressOf } from '../../redis/connection.ts';
 import { readIdentity } from '../../repository/identity.ts';
+import { beginTimeline, startBehind } from '../follow/begin-timeline.ts';
 import type { HeldFile } from '../follow/held-files.ts';
 import { LookAgain } from '../follow/look-again.ts';
-import { storeTimeline, takenOver } from '../follow/store-records.ts';
-import { finderOf, Stretch } from '../follow/stretch.ts';
+import { replicationIdsOf } from '../follow/questions.ts';
+import { takenOver } from '../follow/store-records.ts';
+import { finderOf, Stretch, seenIn } from '../follow/stretch.ts';
 import { readTip, type Tip } from '../follow/tip.ts';
 import { readHeaderAt } from '../read/chain.ts';
 import { listArchive } from '../read/listing.ts';
@@ -18,9 +20,6 @@ import { recordDestructive, recordEvent, type StreamCourse } from './stream-cour
 import { historyAtTip, placeAtTip, streamName } from './stream-place.ts';
 import type { Seam, SpooledDump, StreamRun } from './stream-run.ts';
 import { reaches } from './stream-spool.ts';
-
-/** New timelines leave so much room that an agent which does not know of them yet gives no position twice. */
-const timelineStride = 2 ** 30;
 
 /** Finds where the archive of a stream goes on, begins there, and says in the store what that means. */
 export class StreamGoesOn {
@@ -113,7 +112,7 @@ export class StreamGoesOn {
     let db = last ? last.db : (tip.timeline.file?.db ?? 0);
     if (last) {
       const fileStart = last.start - last.file.offset;
-      const seenAt = (at: number) => last.marks.find(([, upTo]) => upTo > fileStart + at)?.[0] ?? course.lastMs;
+      const seenAt = seenIn(last.marks, fileStart, course.lastMs);
       const of = { timeline: tip.timeline.timeline, fileStart, keys: course.signs?.keys ?? 0, seenAt };
       const finder = finderOf(of, course.options, course.io.onDestructive);
       db = await course.store.until(() =>
@@ -225,30 +224,24 @@ export class StreamGoesOn {
     file?: TimelineRecord['file'];
   }): Promise<void> {
     const course = this.#course;
-    const { why, note, parent, file, signs, startedMs } = begin;
+    const { number, at, signs, ...about } = begin;
     const { name, version, runId } = signs;
-    const number = begin.number ?? course.timeline!.timeline + 1;
-    const start = begin.at ?? (Math.floor(course.position / timelineStride) + 1) * timelineStride;
-    const record: TimelineRecord = {
-      ...{ formatVersion: 1, instance: course.context.policy.instance, identity: course.session.identity },
-      ...{ timeline: number, start, startedMs, why },
+    const record = await beginTimeline(course.store, course.context.repository, {
+      ...{ instance: course.context.policy.instance, identity: course.session.identity },
+      timeline: number ?? course.timeline!.timeline + 1,
+      start: at ?? startBehind(course.position),
       server: { name, version, runId, replicationId: course.run!.end.replId },
-      ...(note === undefined ? {} : { note }),
-      ...(parent ? { parent } : {}),
-      ...(file ? { file } : {}),
-    };
-    const begun = await course.store.until(() => storeTimeline(course.context.repository, record));
-    // Another one was first, or this very agent before it was killed: what stands there is looked at anew.
-    if (!begun) throw new LookAgain();
+      ...about,
+    });
     course.timeline = record;
   }
 
   /** Two servers never mix in one archive. @throws IDENTITY_REFUSED */
-  async #know({ replicationId, previousId, url }: PrimarySigns, replId: string): Promise<void> {
+  async #know(signs: PrimarySigns, replId: string): Promise<void> {
     const { context, store } = this.#course;
-    const there = { ...context, target: { ...context.target, url } };
+    const there = { ...context, target: { ...context.target, url: signs.url } };
     // A server that had no replica takes another id for the first one: it is known by the one from before.
-    const before = [replicationId, ...(previousId === undefined ? [] : [previousId])];
+    const before = replicationIdsOf(signs);
     await store.until(() => checkIdentity(there, before));
     if (!before.includes(replId)) await store.until(() => checkIdentity(there, [replId, ...before]));
   }

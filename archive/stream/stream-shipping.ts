@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { RewindError } from '../../errors/rewind-error.ts';
 import type { Boundary } from '../follow/file-tail.ts';
 import { LookAgain } from '../follow/look-again.ts';
 import { SegmentMaker } from '../follow/ready-segment.ts';
+import { shipSegment } from '../follow/ship-segment.ts';
 import { takenOver } from '../follow/store-records.ts';
 import type { Stretch } from '../follow/stretch.ts';
 import { recordDestructive, recordEvent, recordOf, type StreamCourse } from './stream-course.ts';
@@ -10,8 +10,6 @@ import { tellFigures } from './stream-figures.ts';
 import type { StreamGoesOn } from './stream-goes-on.ts';
 import type { Seam, StreamRun } from './stream-run.ts';
 
-/** So long one attempt to store a segment may take, whatever its size. */
-const patienceMs = 600_000;
 /** Nothing but PINGs is worth an object only when there are so many. */
 const pingBytes = 16 * 1024;
 /** A process that was killed may have stored one segment that nobody knows of; who meets two within so long has a rival. */
@@ -108,40 +106,18 @@ export class StreamShipping {
 
   async #cut(stretch: Stretch, run: StreamRun, end: Boundary): Promise<void> {
     const course = this.#course;
-    const { from, fileStart, file, finder } = stretch;
-    const known = run.marks.upToEnd(end.offset);
-    const seen = known.length > 0 ? known : [[course.options.now(), end.offset] as const];
-    const times = seen.map(([ms]) => ms);
-    const ready = await this.#segments.ready(file, {
-      ...recordOf(course),
-      start: fileStart + from.offset,
-      end: fileStart + end.offset,
-      file: { name: file.name, offset: from.offset },
-      db: from.db,
-      commands: end.commands - from.commands,
-      firstMs: Math.min(...times),
-      lastMs: Math.max(...times),
-      marks: seen.map(([ms, upTo]) => [ms, fileStart + upTo]),
-      previous: course.previous,
-      ...(from.transactionAt === undefined ? {} : { transactionAt: fileStart + from.transactionAt }),
-      runId: course.runId,
-    });
-    if (!ready) throw new LookAgain();
-    await course.store
-      .until(() => ready.store(AbortSignal.timeout(patienceMs)))
-      .catch((error) => {
-        throw error instanceof RewindError && error.code === 'OBJECT_EXISTS' ? this.#collided(ready.key) : error;
-      });
-    const { header } = ready;
-    stretch.from = end;
-    run.marks.shipped(end.offset);
-    course.previous = ready.digest;
-    course.position = header.end;
-    course.lastMs = header.lastMs;
-    course.telling.count('segments');
-    course.telling.count('shippedBytes', header.end - header.start);
+    await shipSegment(
+      stretch,
+      end,
+      course,
+      { ...recordOf(course), runId: course.runId, now: course.options.now },
+      {
+        ...{ segments: this.#segments, store: course.store, telling: course.telling },
+        collided: (key) => this.#collided(key),
+      },
+    );
     await run.release(end.offset);
-    await recordDestructive(course, fileStart, finder.takeBefore(end.offset));
+    await recordDestructive(course, stretch.fileStart, stretch.finder.takeBefore(end.offset));
   }
 
   #collided(key: string): Error {
