@@ -1,8 +1,7 @@
-import { RewindError } from '../errors/rewind-error.ts';
-import { addressOf, connectionError, type RedisTarget } from './connection.ts';
+import type { RedisTarget } from './connection.ts';
 import { askVersion, introduce, login, requestFullSync } from './psync-handshake.ts';
 import { readPayload, readPayloadForm } from './psync-payload.ts';
-import { PsyncSocket } from './psync-socket.ts';
+import { asInterrupted, keepLink, openLink } from './replication-link.ts';
 
 export interface DumpProgress {
   /** `saving`: the server prepares the dump; `receiving`: its bytes come. */
@@ -37,9 +36,6 @@ export interface ReceiveDumpOptions {
   readonly stallTimeoutMs?: number;
 }
 
-const connectTimeoutMs = 10_000;
-const ackEveryMs = 1_000;
-
 /**
  * Has Redis send a dump the way a replica gets one (https://redis.io/docs/latest/operate/oss_and_stack/management/replication/).
  * Resolves once the first byte is about to come; the server has then finished (disk) or begun (diskless) its save. A
@@ -59,13 +55,7 @@ const ackEveryMs = 1_000;
  */
 export async function receiveDump(target: RedisTarget, options: ReceiveDumpOptions = {}): Promise<ReceivedDump> {
   const { signal, onProgress } = options;
-  const socket = await PsyncSocket.open(target, {
-    connectTimeoutMs,
-    stallTimeoutMs: options.stallTimeoutMs ?? 60_000,
-    signal,
-  }).catch((error: unknown) => {
-    throw signal?.aborted ? error : connectionError(target, error);
-  });
+  const socket = await openLink(target, { signal, stallTimeoutMs: options.stallTimeoutMs });
   const saving = () => onProgress?.({ phase: 'saving', receivedBytes: 0 });
   try {
     await login(socket, target);
@@ -95,20 +85,4 @@ export async function receiveDump(target: RedisTarget, options: ReceiveDumpOptio
     socket.close();
     throw asInterrupted(target, error, signal);
   }
-}
-
-/** Tells the server that we live and have nothing: an offset of 0 never satisfies a WAIT for a write. */
-function keepLink(socket: PsyncSocket): void {
-  const clock = setInterval(() => socket.send('REPLCONF', 'ACK', '0'), ackEveryMs);
-  socket.onClose(() => clearInterval(clock));
-}
-
-function asInterrupted(target: RedisTarget, error: unknown, signal: AbortSignal | undefined): unknown {
-  if (signal?.aborted) return signal.reason;
-  if (error instanceof RewindError) return error;
-  return new RewindError(
-    'REDIS_DUMP_INTERRUPTED',
-    `The connection to Redis at ${addressOf(target)} broke: ${error instanceof Error ? error.message : String(error)}`,
-    { cause: error },
-  );
 }

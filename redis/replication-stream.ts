@@ -1,8 +1,7 @@
-import { RewindError } from '../errors/rewind-error.ts';
-import { addressOf, connectionError, type RedisTarget } from './connection.ts';
+import type { RedisTarget } from './connection.ts';
 import { introduce, login, type ReplicationPlace, requestSync } from './psync-handshake.ts';
 import { readPayload, readPayloadForm } from './psync-payload.ts';
-import { PsyncSocket } from './psync-socket.ts';
+import { acknowledgeNothing, asInterrupted, keepLink, openLink } from './replication-link.ts';
 
 /** A replication link that stays: the commands that a server executes, as it sends them to its replicas. */
 export interface ReplicationStream {
@@ -26,9 +25,6 @@ export interface ReplicationOptions {
   readonly stallTimeoutMs?: number;
 }
 
-const connectTimeoutMs = 10_000;
-const ackEveryMs = 1_000;
-
 /**
  * Attaches to a server as a replica does, from a place of its history on, and stays
  * (https://redis.io/docs/latest/operate/oss_and_stack/management/replication/).
@@ -44,21 +40,15 @@ const ackEveryMs = 1_000;
 export async function openReplication(
   target: RedisTarget,
   from: ReplicationPlace | undefined,
-  { signal, onWait = () => undefined, stallTimeoutMs = 60_000 }: ReplicationOptions = {},
+  { signal, onWait = () => undefined, stallTimeoutMs }: ReplicationOptions = {},
 ): Promise<ReplicationStream> {
-  const socket = await PsyncSocket.open(target, { connectTimeoutMs, stallTimeoutMs, signal }).catch(
-    (error: unknown) => {
-      throw signal?.aborted ? error : connectionError(target, error);
-    },
-  );
-  const told = (error: unknown) => interrupted(target, error, signal);
+  const socket = await openLink(target, { signal, stallTimeoutMs });
+  const told = (error: unknown) => asInterrupted(target, error, signal);
   try {
     await login(socket, target);
     await introduce(socket, target, false);
     const answer = await requestSync(socket, target, from, onWait);
-    const acknowledge = () => socket.send('REPLCONF', 'ACK', '0');
-    const clock = setInterval(acknowledge, ackEveryMs);
-    socket.onClose(() => clearInterval(clock));
+    keepLink(socket);
     const close = () => socket.close();
     const chunk = () =>
       socket.chunk().catch((error: unknown) => {
@@ -76,7 +66,7 @@ export async function openReplication(
         throw told(error);
       }
       // A dump that came without a file is gone on with at the first acknowledgement.
-      acknowledge();
+      acknowledgeNothing(socket);
     }
     const { replId, offset } = answer;
     const length = 'length' in form ? form.length : undefined;
@@ -85,14 +75,4 @@ export async function openReplication(
     socket.close();
     throw told(error);
   }
-}
-
-function interrupted(target: RedisTarget, error: unknown, signal: AbortSignal | undefined): unknown {
-  if (signal?.aborted) return signal.reason;
-  if (error instanceof RewindError) return error;
-  return new RewindError(
-    'REDIS_DUMP_INTERRUPTED',
-    `The connection to Redis at ${addressOf(target)} broke: ${error instanceof Error ? error.message : String(error)}`,
-    { cause: error },
-  );
 }
