@@ -5,8 +5,7 @@ import { type Course, remember } from './course.ts';
 import type { SameFiles } from './same-files.ts';
 import type { ServerSigns } from './server-watch.ts';
 import type { Spool } from './spool.ts';
-import { takenOver } from './store-records.ts';
-import { newestTimeline } from './tip.ts';
+import { refuseRival } from './tip.ts';
 
 export const replicationIdsOf = ({ replicationId, previousId }: ServerSigns): string[] => [
   replicationId,
@@ -59,14 +58,11 @@ export class Questions {
     }
   }
 
-  /** Of two agents on two hosts the one whose timeline another has left behind stops. @throws ARCHIVE_TAKEN_OVER */
+  /** Another agent on another host. @throws ARCHIVE_TAKEN_OVER */
   async #lookForRival(): Promise<void> {
     const { context, timeline, options } = this.#course;
     if (!timeline || Date.now() - this.#lookedForRivalAt < options.rivalMs) return;
     this.#lookedForRivalAt = Date.now();
-    const { repository, policy } = context;
-    // A store that does not answer tells nothing of rivals.
-    const newest = (await newestTimeline(repository, policy.instance).catch(() => undefined)) ?? 0;
-    if (newest > timeline.timeline) throw takenOver(`it has begun the timeline ${newest}`);
+    await refuseRival(context.repository, context.policy.instance, timeline.timeline);
   }
 }

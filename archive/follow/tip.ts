@@ -18,6 +18,7 @@ import { readEvent, readTimeline } from '../read/records.ts';
 import type { TimelineRecord } from '../records.ts';
 import type { SegmentHeader } from '../segment.ts';
 import { readStoredHeader } from '../stored-header.ts';
+import { takenOver } from './store-records.ts';
 
 /** How far the archive of an instance goes: all that a follower has to know of it, from any machine. */
 export interface Tip {
@@ -63,8 +64,15 @@ export async function readTip(repository: Repository, instance: string, identity
   return { timeline, position, ...(last ? { last } : {}), behindGap: position > end, bases: new Set(bases) };
 }
 
-export async function newestTimeline(repository: Repository, instance: string): Promise<number | undefined> {
+async function newestTimeline(repository: Repository, instance: string): Promise<number | undefined> {
   return (await positions(repository, timelinesDirectory(instance), (name) => parseTimelineKey(name, instance))).at(-1);
+}
+
+/** Of two agents the one whose timeline another has left behind stops. @throws ARCHIVE_TAKEN_OVER */
+export async function refuseRival(repository: Repository, instance: string, timeline: number): Promise<void> {
+  // A store that does not answer tells nothing of rivals.
+  const newest = (await newestTimeline(repository, instance).catch(() => undefined)) ?? 0;
+  if (newest > timeline) throw takenOver(`it has begun the timeline ${newest}`);
 }
 
 /** Ascending. */

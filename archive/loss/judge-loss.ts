@@ -1,3 +1,4 @@
+import { followDefaults } from '../follow/follow-options.ts';
 import { keysOfSample, type ServerSample } from './server-sample.ts';
 
 /**
@@ -46,9 +47,9 @@ export interface LossLimits {
 }
 
 export const lossLimits: Omit<LossLimits, 'shrunkTo'> = {
-  massKeys: 10_000,
-  massShare: 0.1,
-  massMs: 10_000,
+  massKeys: followDefaults.massKeys,
+  massShare: followDefaults.massShare,
+  massMs: followDefaults.massMs,
   shrinkMs: 3_600_000,
 };
 

@@ -3,9 +3,8 @@ import type { InstanceContext } from '../../backup/instance-context.ts';
 import type { FollowFigures, FollowIO, FollowOptions } from '../follow/follow-options.ts';
 import { LookAgain } from '../follow/look-again.ts';
 import type { PatientStore } from '../follow/patient-store.ts';
-import { takenOver } from '../follow/store-records.ts';
 import type { Telling } from '../follow/telling.ts';
-import { newestTimeline } from '../follow/tip.ts';
+import { refuseRival } from '../follow/tip.ts';
 import { type BaseRules, FreshBase } from './fresh-base.ts';
 import type { StreamCourse, StreamSession } from './stream-course.ts';
 import { tellFigures } from './stream-figures.ts';
@@ -113,9 +112,7 @@ export class StreamFollower {
       this.#freshBase.look(signal);
       if (course.timeline && Date.now() - lookedForRivalAt >= options.rivalMs) {
         lookedForRivalAt = Date.now();
-        // A store that does not answer tells nothing of rivals.
-        const newest = await newestTimeline(context.repository, context.policy.instance).catch(() => undefined);
-        if ((newest ?? 0) > course.timeline.timeline) throw takenOver(`it has begun the timeline ${newest}`);
+        await refuseRival(context.repository, context.policy.instance, course.timeline.timeline);
       }
       await sleep(options.askMs, undefined, { signal }).catch(() => undefined);
     }
