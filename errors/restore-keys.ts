@@ -26,7 +26,7 @@ export const restoreKeysErrors = {
   RESTORE_TARGET_FORBIDS: {
     when: "The live server's user may not run a command or write to a key that the restore needs.",
     safe: goesOn,
-    next: "Give the configured user `+restore +set +select +exists +info +time +ping +function|load` on all keys: rewind check NAME lists the user's rights",
+    next: "Give the configured user `+restore +msetnx +select +exists +info +time +ping +function|load` on all keys: rewind check NAME lists the user's rights",
     retryable: false,
   },
   RESTORE_TARGET_SILENT: {

@@ -55,7 +55,7 @@ export class Acknowledged {
   get #namesBytes(): number {
     // The attempt before may have listed keys that are still to come.
     if (this.#offset < this.#from.doubtUpTo) return this.#from.namesBytes;
-    const open = this.#parts[this.#first];
+    const open = this.#held[0] ?? this.#parts[this.#first];
     return open === undefined || open.namesAt < 0 ? this.#namesLength() : open.namesAt;
   }
 

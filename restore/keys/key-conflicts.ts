@@ -56,12 +56,9 @@ export class KeyConflicts {
 
   /** The same for keys of a batch none of which an attempt before can have put: at once. */
   judgeNow(batch: Batch, memory: WorkMemory): readonly number[] {
-    const { slot, busy, db, tally } = batch;
+    const { busy, db, tally } = batch;
     const outcome = this.#onConflict === 'keep-live' ? 'kept' : 'replaced';
-    for (const number of busy) {
-      const at = slot.keyAt[number]!;
-      this.#names.add(db, Buffer.from(memory.bytes.subarray(at, at + slot.keyLength[number]!)), outcome);
-    }
+    for (const number of busy) this.#names.add(db, batch.key(memory.bytes, number), outcome);
     this.#names.flush();
     if (outcome === 'replaced') return busy;
     tally.kept += busy.length;

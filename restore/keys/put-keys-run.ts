@@ -19,20 +19,22 @@ import type { LiveWatch } from './live-watch.ts';
 import { bodyBytes, readBody, sendLongValue } from './long-value.ts';
 import { Library, LongValue, type Part } from './part.ts';
 import { payloadVersion } from './payload-version.ts';
-import { command, type Pipeline, refusal } from './pipeline.ts';
+import { command, type Pipeline, refusal, type Sent } from './pipeline.ts';
 import type { PutKeysIO } from './put-keys-here.ts';
 import type { PutKeysTask } from './put-keys-task.ts';
 import { RateLimit } from './rate-limit.ts';
 import type { ResumePoint } from './resume-point.ts';
 import { SameContent } from './same-content.ts';
 import { SliceWriter } from './slice-writer.ts';
+import { StringBatch } from './string-batch.ts';
 import type { TargetFacts } from './target-facts.ts';
 import { TemporaryKeys } from './temporary-keys.ts';
+import { TogetherTally } from './together-tally.ts';
 import { slotKeys, WorkMemory } from './work-memory.ts';
 
 const tellEveryMs = 200;
-/** Batches that one block can fill, with the two that a long value takes. */
-const slotsForBlock = 6;
+/** Batches that one block can fill, strings and others, with the two that a long value takes. */
+const slotsForBlock = 8;
 /** Most keys of a batch where the live server's latency is watched. */
 const batchKeysWatched = 512;
 /** Of what was sent when it is stopped, the answers are waited for so long. */
@@ -70,6 +72,7 @@ export class PutKeysRun {
   readonly #payloadVersion: number;
   readonly #queue: Part[] = [];
   readonly #temporary = new TemporaryKeys();
+  readonly #together = new TogetherTally();
   #failure: RewindError | undefined;
   #nowMs = 0;
   /** Conflicts that are being looked at. */
@@ -122,7 +125,11 @@ export class PutKeysRun {
     const { commandFacts, facts, from } = this.#parts;
     const writer: DumpWriter =
       commandFacts === undefined
-        ? new SliceWriter(this.#memory, tape, start, { ...options, payloadVersion: this.#payloadVersion })
+        ? new SliceWriter(this.#memory, tape, start, {
+            ...options,
+            payloadVersion: this.#payloadVersion,
+            stringsTogether: () => this.#together.worthIt,
+          })
         : new CommandWriter(start, { ...options, target: facts, facts: commandFacts, doubtUpTo: from.doubtUpTo });
     const walker = new RdbWalker(writer, start);
     // A compressed value becomes many times its bytes in commands.
@@ -168,18 +175,53 @@ export class PutKeysRun {
   async #sendBatch(batch: Batch): Promise<void> {
     const { pipeline } = this.#parts;
     const bytes = batch.end - batch.start;
-    await this.#mayBeSent(batch.keys, bytes, batch.to);
+    await this.#mayBeSent(batch.keys, bytes, Math.max(batch.to, batch.reaches));
     await this.#roomUnderWay(bytes);
-    pipeline.send(batch.db, this.#memory.bytes.subarray(batch.start, batch.end), {
-      left: batch.keys,
-      bytes,
-      reply: (number, error) => {
-        // Of a SET … NX: nil.
-        if (error === undefined || error.startsWith('BUSYKEY')) batch.busy.push(number);
-        else this.#refused(batch, number, error);
+    const commands = this.#memory.bytes.subarray(batch.start, batch.end);
+    if (batch instanceof StringBatch) this.#sendStrings(batch, commands);
+    else {
+      const numbers = Array.from({ length: batch.keys }, (_, number) => number);
+      pipeline.send(batch.db, commands, { left: batch.keys, bytes, ...this.#answersOf(batch, numbers) });
+    }
+  }
+
+  /** Commands of many keys each: what was not put goes again, key by key, and is judged by those answers. */
+  #sendStrings(batch: StringBatch, commands: Uint8Array): void {
+    const { pipeline } = this.#parts;
+    const notPut: number[] = [];
+    pipeline.send(batch.db, commands, {
+      left: batch.commands,
+      bytes: commands.length,
+      reply: (number, _error, put) => {
+        // A live key, a user who may not run MSETNX, no memory: each key's own answer says it better.
+        if (put !== 1) notPut.push(number);
+      },
+      end: () => {
+        this.#together.add(batch.commands - notPut.length, notPut.length);
+        if (notPut.length === 0) {
+          this.#batchAnswered(batch);
+          return;
+        }
+        if (this.#failure !== undefined) return;
+        const again = batch.oneByOne(this.#memory.bytes, notPut);
+        pipeline.send(batch.db, again.bytes, {
+          left: again.numbers.length,
+          bytes: again.bytes.length,
+          ...this.#answersOf(batch, again.numbers),
+        });
+      },
+    });
+  }
+
+  /** What the answers to a RESTORE of each of these keys mean. */
+  #answersOf(batch: Batch, numbers: readonly number[]): Pick<Sent, 'reply' | 'end'> {
+    return {
+      reply: (index, error) => {
+        if (error?.startsWith('BUSYKEY')) batch.busy.push(numbers[index]!);
+        else if (error !== undefined) this.#refused(batch, numbers[index]!, error);
       },
       end: () => this.#batchAnswered(batch),
-    });
+    };
   }
 
   async #roomUnderWay(bytes: number): Promise<void> {
@@ -285,11 +327,8 @@ export class PutKeysRun {
   }
 
   #refused(batch: Batch, number: number, words: string): void {
-    const { slot, db } = batch;
     batch.refused = true;
-    const at = slot.keyAt[number]!;
-    const key = Buffer.from(this.#memory.bytes.subarray(at, at + slot.keyLength[number]!));
-    this.#refuse(key, db, slot.recordAt[number]!, words);
+    this.#refuse(batch.key(this.#memory.bytes, number), batch.db, batch.slot.recordAt[number]!, words);
   }
 
   #refuse(key: Buffer, db: number, offset: number, words: string): void {
@@ -324,10 +363,9 @@ export class PutKeysRun {
     this.#judging++;
     try {
       const conflicts = busy.map((number): Conflict => {
-        const keyAt = slot.keyAt[number]!;
         return {
           db: batch.db,
-          key: Buffer.from(bytes.subarray(keyAt, keyAt + slot.keyLength[number]!)),
+          key: batch.key(bytes, number),
           recordAt: slot.recordAt[number]!,
           expireAtMs: slot.expireAtMs[number]!,
           body: batch.body(bytes, number),
@@ -353,10 +391,10 @@ export class PutKeysRun {
       return;
     }
     if (this.#failure !== undefined) return;
-    batch.keepAsReplacing(this.#memory.bytes, numbers);
-    this.#parts.pipeline.send(batch.db, this.#memory.bytes.subarray(batch.start, batch.end), {
+    const commands = batch.replacing(this.#memory.bytes, numbers);
+    this.#parts.pipeline.send(batch.db, commands, {
       left: numbers.length,
-      bytes: batch.end - batch.start,
+      bytes: commands.length,
       reply: (number, error) => {
         if (error !== undefined) this.#refused(batch, numbers[number]!, error);
       },

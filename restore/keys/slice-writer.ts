@@ -1,11 +1,14 @@
+import { decimalText, writeDecimal as writeNumber } from '../../rdb/decimal.ts';
 import type { RdbEntry } from '../../rdb/entry.ts';
 import type { PieceTarget } from '../../rdb/string-reader.ts';
-import { Batch, nxArgument } from './batch.ts';
 import type { DumpTape } from './dump-tape.ts';
 import type { DumpWriter, DumpWriterOptions } from './dump-writer.ts';
 import { expiryToPut } from './expiry-rule.ts';
 import { Library, LongValue, Part } from './part.ts';
+import { RestoreBatch } from './restore-batch.ts';
+import { StringBatch } from './string-batch.ts';
 import { slotKeys, type WorkMemory } from './work-memory.ts';
+import { decimalDigits, writeDecimal } from './write-decimal.ts';
 
 /** A longer value, or one with a longer key, goes on its own. */
 const longestBody = 192 * 1024;
@@ -20,13 +23,16 @@ export const footerBytes = 10;
 export interface SliceOptions extends DumpWriterOptions {
   /** RDB version of the payloads' footers. */
   readonly payloadVersion: number;
+  /** Whether strings may still go many to a command: it is asked for each. */
+  readonly stringsTogether: () => boolean;
 }
 
 type Skipped = 'expired' | 'notSelected' | undefined;
 
 /**
- * Cuts each key out of the dump as it is walked and writes the command that puts it: a RESTORE; for a string that stands
- * in the dump as it is, a SET … NX, which means the same and spares the server a payload and its checksum.
+ * Cuts each key out of the dump as it is walked and writes the command that puts it: a RESTORE; strings without an expiry
+ * go many to a command. Both kinds fill a batch of their own, and are handed over together: a place to go on from is
+ * behind all keys of a stretch.
  */
 export class SliceWriter implements DumpWriter {
   readonly #memory: WorkMemory;
@@ -34,9 +40,14 @@ export class SliceWriter implements DumpWriter {
   readonly #options: SliceOptions;
   readonly #bytes: Uint8Array;
   readonly #batchKeys: number;
-  #batch: Batch | undefined;
+  #batch: RestoreBatch | undefined;
+  #strings: StringBatch | undefined;
   /** Counts keys that are left out while there is no batch for the others. */
   #leftOut: Part | undefined;
+  /** Keys in both batches. */
+  #keys = 0;
+  /** Offset behind the last record. */
+  #to: number;
   #db: number;
   #skipped: Skipped;
   #skippedInPart = 0;
@@ -46,8 +57,8 @@ export class SliceWriter implements DumpWriter {
   #commandAt = 0;
   #keyAt = 0;
   #keyLength = 0;
-  /** The head that was written is that of a SET. */
-  #set = false;
+  /** The key at hand was begun there. */
+  #begun: StringBatch | undefined;
   #inKey = false;
   /** Bytes of the dump from here on may still be needed. */
   keepFrom: number;
@@ -61,6 +72,7 @@ export class SliceWriter implements DumpWriter {
     this.#batchKeys = Math.min(slotKeys, options.batchKeys);
     this.#db = start.db;
     this.keepFrom = start.offset;
+    this.#to = start.offset;
   }
 
   selectDb(db: number): void {
@@ -86,6 +98,7 @@ export class SliceWriter implements DumpWriter {
     this.keepFrom = entry.metaAt >= 0 ? entry.metaAt : entry.valueStart;
     const { keyBytes, keyStart, keyEnd } = entry;
     this.#longKey = undefined;
+    this.#begun = undefined;
     if (!this.#options.selector.has(entry.db, keyBytes, keyStart, keyEnd)) {
       this.#skipped = 'notSelected';
       return null;
@@ -97,7 +110,10 @@ export class SliceWriter implements DumpWriter {
     }
     this.#skipped = undefined;
     this.#expireAtMs = expireAtMs;
-    if (keyEnd - keyStart > longestKey || !this.#writeHead(entry)) this.#longKey = entry.copyKey();
+    if (keyEnd - keyStart > longestKey) this.#longKey = entry.copyKey();
+    else if (!this.#beginString(entry) && !this.#writeHead(entry, keyBytes, keyStart, keyEnd)) {
+      this.#longKey = entry.copyKey();
+    }
     return null;
   }
 
@@ -115,12 +131,18 @@ export class SliceWriter implements DumpWriter {
       this.#longValue(entry);
       return;
     }
+    if (this.#begun !== undefined) {
+      if (this.#endString(entry, this.#begun)) return;
+      if (!this.#writeHead(entry, this.#bytes, this.#keyAt, this.#keyAt + this.#keyLength)) {
+        this.#longValue(entry);
+        return;
+      }
+    }
     const batch = this.#roomFor(entry.db, body);
     if (batch === undefined) {
       this.#longValue(entry);
       return;
     }
-    if (this.#set && this.#endSet(entry, batch)) return;
     const bytes = this.#bytes;
     const { slot, keys } = batch;
     let at = this.#at;
@@ -151,12 +173,7 @@ export class SliceWriter implements DumpWriter {
     at += 8;
     bytes[at] = 0x0d;
     bytes[at + 1] = 0x0a;
-    this.#ended(entry, batch, writeOptions(bytes, at + 2, this.#expireAtMs, entry));
-  }
-
-  /** Its command goes up to `at`. */
-  #ended(entry: RdbEntry, batch: Batch, at: number): void {
-    const { slot, keys } = batch;
+    at = writeOptions(bytes, at + 2, this.#expireAtMs, entry);
     slot.commandAt[keys] = this.#commandAt;
     slot.commandAt[keys + 1] = at;
     slot.keyAt[keys] = this.#keyAt;
@@ -165,64 +182,74 @@ export class SliceWriter implements DumpWriter {
     slot.expireAtMs[keys] = this.#expireAtMs;
     batch.end = at;
     batch.keys = keys + 1;
-    batch.to = entry.end;
-    if (batch.keys === this.#batchKeys) this.flush();
+    this.#added(entry);
   }
 
-  /** Writes the rest of a SET; a value that does not stand there as it is makes the head that of a RESTORE. */
-  #endSet(entry: RdbEntry, batch: Batch): boolean {
-    const bytes = this.#bytes;
-    const from = this.#tape.position(entry.valueStart);
-    const length = entry.end - entry.valueStart;
-    // The two upper bits of a length say how it is written (rdb.h, RDB_6BITLEN …); numbers and LZF stand in the fourth way.
-    const kind = bytes[from]! >> 6;
-    const prefix = kind === 0 ? 1 : kind === 1 ? 2 : bytes[from] === 0x80 ? 5 : 0;
-    if (prefix === 0) {
-      this.#becomeRestore();
-      return false;
-    }
-    const value = length - prefix;
-    let at = this.#at;
-    bytes[at] = 0x24;
-    at = writeDecimal(bytes, at + 1, value);
-    bytes[at] = 0x0d;
-    bytes[at + 1] = 0x0a;
-    at += 2;
-    batch.slot.bodyAt[batch.keys] = at;
-    batch.slot.bodyLength[batch.keys] = value;
-    const valueAt = from + prefix;
-    if (value < 48) for (let i = 0; i < value; i++) bytes[at + i] = bytes[valueAt + i]!;
-    else bytes.copyWithin(at, valueAt, valueAt + value);
-    at += value;
-    bytes[at] = 0x0d;
-    bytes[at + 1] = 0x0a;
-    at += 2;
-    if (this.#expireAtMs !== -1) {
-      for (let i = 0; i < pxAt.length; i++) bytes[at + i] = pxAt[i]!;
-      at = writeDecimal(bytes, at + pxAt.length, decimalDigits(this.#expireAtMs));
-      bytes[at] = 0x0d;
-      bytes[at + 1] = 0x0a;
-      at = writeDecimal(bytes, at + 2, this.#expireAtMs);
-      bytes[at] = 0x0d;
-      bytes[at + 1] = 0x0a;
-      at += 2;
-    }
-    for (let i = 0; i < nxArgument.length; i++) bytes[at + i] = nxArgument[i]!;
-    this.#ended(entry, batch, at + nxArgument.length);
+  #added(entry: RdbEntry): void {
+    this.#to = entry.end;
+    if (++this.#keys === this.#batchKeys) this.flush();
+  }
+
+  /** Writes the key behind other strings; false where it has to go on its own. */
+  #beginString(entry: RdbEntry): boolean {
+    // How long or how often a key was used, and what modules keep beside it, only RESTORE can say.
+    const plain = entry.typeCode === 0 && entry.metaAt < 0 && entry.idleSeconds < 0 && entry.frequency < 0;
+    if (!plain || this.#expireAtMs !== -1 || !this.#options.stringsTogether()) return false;
+    const { db, keyBytes, keyStart, keyEnd } = entry;
+    const strings = this.#openStrings(db, keyEnd - keyStart + mostFraming);
+    if (strings === undefined) return false;
+    strings.begin(this.#bytes, keyBytes, keyStart, keyEnd);
+    this.#keyAt = strings.slot.keyAt[strings.keys]!;
+    this.#keyLength = keyEnd - keyStart;
+    this.#begun = strings;
     return true;
   }
 
-  /** Of the SET whose head was written a RESTORE. */
-  #becomeRestore(): void {
+  /** Adds the value as it stands in the dump; false where it does not, being compressed, or has no room. */
+  #endString(entry: RdbEntry, begun: StringBatch): boolean {
     const bytes = this.#bytes;
-    const longer = restoreWord.length - setWord.length;
-    const from = this.#commandAt + 2;
-    bytes.copyWithin(from + restoreWord.length, from + setWord.length, this.#at);
-    bytes.set(restoreWord, from);
-    if (this.#expireAtMs !== -1) bytes[this.#commandAt + 1]!--;
-    this.#keyAt += longer;
-    this.#set = false;
-    this.#at = writeTtl(bytes, this.#at - 2 + longer, this.#expireAtMs);
+    let strings = begun;
+    if (strings.room < entry.end - entry.valueStart + mostFraming) {
+      const key = bytes.slice(this.#keyAt, this.#keyAt + this.#keyLength);
+      const next = this.#openStrings(entry.db, key.length + entry.end - entry.valueStart + mostFraming);
+      if (next === undefined) return false;
+      next.begin(bytes, key, 0, key.length);
+      strings = next;
+    }
+    const from = this.#tape.position(entry.valueStart);
+    // The two upper bits of a length say how it is written (rdb.h, RDB_6BITLEN …); the fourth way is numbers and LZF.
+    const first = bytes[from]!;
+    const prefix = first < 0x40 ? 1 : first < 0x80 ? 2 : first === 0x80 ? 5 : 0;
+    if (prefix > 0) {
+      strings.add(bytes, bytes, from + prefix, from + entry.end - entry.valueStart, entry.start);
+    } else {
+      const { view } = this.#memory;
+      const at = from + 1;
+      let value: number;
+      if (first === 0xc0) value = view.getInt8(at);
+      else if (first === 0xc1) value = view.getInt16(at, true);
+      else if (first === 0xc2) value = view.getInt32(at, true);
+      else return false;
+      strings.add(bytes, decimalText, writeNumber(value), decimalText.length, entry.start);
+    }
+    this.#added(entry);
+    return true;
+  }
+
+  /** A batch for strings of the database with so much room; undefined where no memory is free for another one. */
+  #openStrings(db: number, room: number): StringBatch | undefined {
+    const strings = this.#inDb(db).#strings;
+    if (strings !== undefined && strings.room >= room) return strings;
+    if (strings !== undefined) this.flush();
+    const slot = this.#memory.take();
+    return slot && (this.#strings = new StringBatch(slot, db, this.#options.payloadVersion));
+  }
+
+  /** What is open is of that database, or handed over. */
+  #inDb(db: number): this {
+    const open = this.#batch ?? this.#strings;
+    if (this.#leftOut !== undefined || (open !== undefined && open.db !== db)) this.flush();
+    return this;
   }
 
   /** What may be forgotten between two blocks: nothing of a key whose value is being read. */
@@ -232,36 +259,47 @@ export class SliceWriter implements DumpWriter {
 
   /** Hands over what is ready. */
   flush(): void {
-    const part = this.#batch ?? this.#leftOut;
+    const parts: Part[] = [];
+    if (this.#strings !== undefined) {
+      this.#strings.close(this.#bytes);
+      parts.push(this.#strings);
+    }
+    if (this.#batch !== undefined) parts.push(this.#batch);
+    else if (this.#leftOut !== undefined) parts.push(this.#leftOut);
+    this.#strings = undefined;
     this.#batch = undefined;
     this.#leftOut = undefined;
+    this.#keys = 0;
     this.#skippedInPart = 0;
-    if (part !== undefined) this.#options.onPart(part);
+    const last = parts.at(-1);
+    if (last === undefined) return;
+    // Those before have keys from all over the stretch, and no place of their own to go on from.
+    last.to = this.#to;
+    for (const part of parts) this.#options.onPart(part);
   }
 
   #leaveOut(entry: RdbEntry, why: 'expired' | 'notSelected'): void {
-    let part = this.#batch ?? this.#leftOut;
+    let part = this.#batch ?? this.#strings ?? this.#leftOut;
     if (part === undefined || part.db !== entry.db) {
       this.flush();
       part = this.#leftOut = new Part(entry.db, -1);
     }
     part.tally[why]++;
-    part.to = entry.end;
+    this.#to = entry.end;
     if (++this.#skippedInPart >= mostSkipped) this.flush();
   }
 
   /** A batch for keys of the database; undefined where no memory is free for another one. */
-  #open(db: number): Batch | undefined {
-    const batch = this.#batch;
-    if (batch !== undefined && batch.db === db) return batch;
-    this.flush();
+  #open(db: number): RestoreBatch | undefined {
+    const batch = this.#inDb(db).#batch;
+    if (batch !== undefined) return batch;
     const slot = this.#memory.take();
-    return slot === undefined ? undefined : (this.#batch = new Batch(slot, db, -1));
+    return slot && (this.#batch = new RestoreBatch(slot, db));
   }
 
   /** Writes the command up to its payload's length, into a batch that has room for it; false where there is none. */
-  #writeHead(entry: RdbEntry): boolean {
-    const length = entry.keyEnd - entry.keyStart;
+  #writeHead(entry: RdbEntry, keyBytes: Uint8Array, keyStart: number, keyEnd: number): boolean {
+    const length = keyEnd - keyStart;
     let batch = this.#open(entry.db);
     if (batch !== undefined && batch.room < length + mostFraming) {
       this.flush();
@@ -272,34 +310,25 @@ export class SliceWriter implements DumpWriter {
     let at = batch.end;
     this.#commandAt = at;
     const hint = entry.idleSeconds >= 0 || entry.frequency >= 0 ? 2 : 0;
-    // How long or how often a key was used, and what modules keep beside it, only RESTORE can say.
-    this.#set = entry.typeCode === 0 && hint === 0 && entry.metaAt < 0;
-    const word = this.#set ? setWord : restoreWord;
     bytes[at] = 0x2a;
-    // Without an expiry both have four arguments; with one, RESTORE has one more for ABSTTL and SET two for PXAT.
-    bytes[at + 1] = 0x34 + hint + (this.#expireAtMs === -1 ? 0 : this.#set ? 2 : 1);
+    bytes[at + 1] = 0x34 + hint + (this.#expireAtMs === -1 ? 0 : 1);
     at += 2;
-    for (let i = 0; i < word.length; i++) bytes[at + i] = word[i]!;
-    at = writeDecimal(bytes, at + word.length, length);
+    for (let i = 0; i < restoreWord.length; i++) bytes[at + i] = restoreWord[i]!;
+    at = writeDecimal(bytes, at + restoreWord.length, length);
     bytes[at] = 0x0d;
     bytes[at + 1] = 0x0a;
     at += 2;
     this.#keyAt = at;
     this.#keyLength = length;
-    const { keyBytes, keyStart, keyEnd } = entry;
     if (length < 48) for (let i = 0; i < length; i++) bytes[at + i] = keyBytes[keyStart + i]!;
     else bytes.set(keyBytes.subarray(keyStart, keyEnd), at);
     at += length;
-    if (this.#set) {
-      bytes[at] = 0x0d;
-      bytes[at + 1] = 0x0a;
-      this.#at = at + 2;
-    } else this.#at = writeTtl(bytes, at, this.#expireAtMs);
+    this.#at = writeTtl(bytes, at, this.#expireAtMs);
     return true;
   }
 
   /** The batch with the head that was written, or another one to which the head has moved; undefined for neither. */
-  #roomFor(db: number, body: number): Batch | undefined {
+  #roomFor(db: number, body: number): RestoreBatch | undefined {
     const batch = this.#batch!;
     if (batch.room - (this.#at - batch.end) >= body + mostFraming) return batch;
     if (this.#memory.freeSlots === 0) return undefined;
@@ -336,8 +365,6 @@ export class SliceWriter implements DumpWriter {
 }
 
 const restoreWord = Buffer.from('\r\n$7\r\nRESTORE\r\n$');
-const setWord = Buffer.from('\r\n$3\r\nSET\r\n$');
-const pxAt = Buffer.from('$4\r\nPXAT\r\n$');
 const absTtl = Buffer.from('$6\r\nABSTTL\r\n');
 const idleTime = Buffer.from('$8\r\nIDLETIME\r\n$');
 const freq = Buffer.from('$4\r\nFREQ\r\n$');
@@ -383,22 +410,4 @@ export function writeOptions(
   bytes[at] = 0x0d;
   bytes[at + 1] = 0x0a;
   return at + 2;
-}
-
-function decimalDigits(value: number): number {
-  let digits = 1;
-  for (let limit = 10; value >= limit; limit *= 10) digits++;
-  return digits;
-}
-
-/** Writes a whole number from 0 on; answers where it ends. */
-export function writeDecimal(bytes: Uint8Array, at: number, value: number): number {
-  const end = at + decimalDigits(value);
-  let rest = value;
-  for (let i = end - 1; i >= at; i--) {
-    const tens = Math.floor(rest / 10);
-    bytes[i] = 0x30 + (rest - tens * 10);
-    rest = tens;
-  }
-  return end;
 }

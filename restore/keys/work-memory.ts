@@ -4,7 +4,7 @@ import { type Crc64Memory, crc64Memory } from '../../rdb/crc64.ts';
 export const slotBytes = 512 * 1024;
 /** Keys in a batch at most. */
 export const slotKeys = 4096;
-const slots = 12;
+const slots = 16;
 /** Of the dump, as it was read last. */
 export const tapeBytes = 1024 * 1024;
 
@@ -16,7 +16,7 @@ export class Slot {
   readonly commandAt = new Int32Array(slotKeys + 1);
   readonly keyAt = new Int32Array(slotKeys);
   readonly keyLength = new Int32Array(slotKeys);
-  /** Where the payload lies, without its footer; of a SET the value. */
+  /** Where the payload lies, without its footer; of what is no RESTORE the value. */
   readonly bodyAt = new Int32Array(slotKeys);
   readonly bodyLength = new Int32Array(slotKeys);
   /** Where its record begins in the dump. */

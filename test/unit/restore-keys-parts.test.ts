@@ -10,7 +10,7 @@ import { globMatches } from '../../restore/keys/glob.ts';
 import { payloadVersion, versionByRelease } from '../../restore/keys/payload-version.ts';
 import { ReplyReader } from '../../restore/keys/reply-reader.ts';
 import { resumePoint } from '../../restore/keys/resume-point.ts';
-import { writeDecimal } from '../../restore/keys/slice-writer.ts';
+import { writeDecimal } from '../../restore/keys/write-decimal.ts';
 import { Random } from '../../scripts/bench/random.ts';
 import { RdbFile, text } from '../support/rdb-file.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
