@@ -2,7 +2,7 @@ import type { ValueSink } from './value-sink.ts';
 
 /** Takes a value and keeps nothing of it: for decoding that only looks for damage. */
 export class DiscardValue implements ValueSink {
-  piece(): void {}
+  piece(..._piece: Parameters<ValueSink['piece']>): void {}
   score(): void {}
   fieldExpiry(): void {}
   pairEnd(): void {}

@@ -1,18 +1,21 @@
-import { decimalText, writeDecimal as writeNumber } from '../../rdb/decimal.ts';
 import type { RdbEntry } from '../../rdb/entry.ts';
 import type { PieceTarget } from '../../rdb/string-reader.ts';
+import type { ValueSink } from '../../rdb/value-sink.ts';
 import type { DumpTape } from './dump-tape.ts';
 import type { DumpWriter, DumpWriterOptions } from './dump-writer.ts';
 import { expiryToPut } from './expiry-rule.ts';
 import { Library, LongValue, Part } from './part.ts';
 import { RestoreBatch } from './restore-batch.ts';
 import { StringBatch } from './string-batch.ts';
+import { WholeString } from './whole-string.ts';
 import { slotKeys, type WorkMemory } from './work-memory.ts';
 import { decimalDigits, writeDecimal } from './write-decimal.ts';
 
 /** A longer value, or one with a longer key, goes on its own. */
 const longestBody = 192 * 1024;
 const longestKey = 16 * 1024;
+/** A longer string goes as it stands in the dump, where it may be compressed. */
+const longestTogether = 4096;
 /** Beside key and body: the command's words and lengths, expiry, idle time, footer. */
 const mostFraming = 256;
 /** So many keys that are left out end a batch, so that the place to go on from moves with them. */
@@ -57,8 +60,11 @@ export class SliceWriter implements DumpWriter {
   #commandAt = 0;
   #keyAt = 0;
   #keyLength = 0;
-  /** The key at hand was begun there. */
+  #recordAt = 0;
+  /** The key at hand was begun there; its value, too, where it is `#isAdded`. */
   #begun: StringBatch | undefined;
+  #isAdded = false;
+  readonly #value = new WholeString((bytes, start, end) => this.#addString(bytes, start, end));
   #inKey = false;
   /** Bytes of the dump from here on may still be needed. */
   keepFrom: number;
@@ -93,12 +99,13 @@ export class SliceWriter implements DumpWriter {
     this.#code = [];
   }
 
-  key(entry: RdbEntry): null {
+  key(entry: RdbEntry): ValueSink | null {
     this.#inKey = true;
     this.keepFrom = entry.metaAt >= 0 ? entry.metaAt : entry.valueStart;
     const { keyBytes, keyStart, keyEnd } = entry;
     this.#longKey = undefined;
     this.#begun = undefined;
+    this.#isAdded = false;
     if (!this.#options.selector.has(entry.db, keyBytes, keyStart, keyEnd)) {
       this.#skipped = 'notSelected';
       return null;
@@ -110,10 +117,9 @@ export class SliceWriter implements DumpWriter {
     }
     this.#skipped = undefined;
     this.#expireAtMs = expireAtMs;
-    if (keyEnd - keyStart > longestKey) this.#longKey = entry.copyKey();
-    else if (!this.#beginString(entry) && !this.#writeHead(entry, keyBytes, keyStart, keyEnd)) {
-      this.#longKey = entry.copyKey();
-    }
+    const short = keyEnd - keyStart <= longestKey;
+    if (short && this.#beginString(entry)) return this.#value;
+    if (!short || !this.#writeHead(entry, keyBytes, keyStart, keyEnd)) this.#longKey = entry.copyKey();
     return null;
   }
 
@@ -124,6 +130,10 @@ export class SliceWriter implements DumpWriter {
       this.#leaveOut(entry, this.#skipped);
       return;
     }
+    if (this.#isAdded) {
+      this.#added(entry);
+      return;
+    }
     const { metaAt, typeAt, valueStart, end } = entry;
     const meta = metaAt >= 0 ? typeAt - metaAt : 0;
     const body = meta + 1 + end - valueStart;
@@ -131,14 +141,9 @@ export class SliceWriter implements DumpWriter {
       this.#longValue(entry);
       return;
     }
-    if (this.#begun !== undefined) {
-      if (this.#endString(entry, this.#begun)) return;
-      if (!this.#writeHead(entry, this.#bytes, this.#keyAt, this.#keyAt + this.#keyLength)) {
-        this.#longValue(entry);
-        return;
-      }
-    }
-    const batch = this.#roomFor(entry.db, body);
+    const inBatch =
+      this.#begun === undefined || this.#writeHead(entry, this.#bytes, this.#keyAt, this.#keyAt + this.#keyLength);
+    const batch = inBatch ? this.#roomFor(entry.db, body) : undefined;
     if (batch === undefined) {
       this.#longValue(entry);
       return;
@@ -201,39 +206,25 @@ export class SliceWriter implements DumpWriter {
     strings.begin(this.#bytes, keyBytes, keyStart, keyEnd);
     this.#keyAt = strings.slot.keyAt[strings.keys]!;
     this.#keyLength = keyEnd - keyStart;
+    this.#recordAt = entry.start;
     this.#begun = strings;
     return true;
   }
 
-  /** Adds the value as it stands in the dump; false where it does not, being compressed, or has no room. */
-  #endString(entry: RdbEntry, begun: StringBatch): boolean {
+  /** A whole value; a longer one is left for a RESTORE. */
+  #addString(value: Uint8Array, start: number, end: number): void {
+    if (end - start > longestTogether) return;
     const bytes = this.#bytes;
-    let strings = begun;
-    if (strings.room < entry.end - entry.valueStart + mostFraming) {
+    let strings = this.#begun!;
+    if (strings.room < end - start + mostFraming) {
       const key = bytes.slice(this.#keyAt, this.#keyAt + this.#keyLength);
-      const next = this.#openStrings(entry.db, key.length + entry.end - entry.valueStart + mostFraming);
-      if (next === undefined) return false;
+      const next = this.#openStrings(strings.db, key.length + end - start + mostFraming);
+      if (next === undefined) return;
       next.begin(bytes, key, 0, key.length);
       strings = next;
     }
-    const from = this.#tape.position(entry.valueStart);
-    // The two upper bits of a length say how it is written (rdb.h, RDB_6BITLEN …); the fourth way is numbers and LZF.
-    const first = bytes[from]!;
-    const prefix = first < 0x40 ? 1 : first < 0x80 ? 2 : first === 0x80 ? 5 : 0;
-    if (prefix > 0) {
-      strings.add(bytes, bytes, from + prefix, from + entry.end - entry.valueStart, entry.start);
-    } else {
-      const { view } = this.#memory;
-      const at = from + 1;
-      let value: number;
-      if (first === 0xc0) value = view.getInt8(at);
-      else if (first === 0xc1) value = view.getInt16(at, true);
-      else if (first === 0xc2) value = view.getInt32(at, true);
-      else return false;
-      strings.add(bytes, decimalText, writeNumber(value), decimalText.length, entry.start);
-    }
-    this.#added(entry);
-    return true;
+    strings.add(bytes, value, start, end, this.#recordAt);
+    this.#isAdded = true;
   }
 
   /** A batch for strings of the database with so much room; undefined where no memory is free for another one. */
