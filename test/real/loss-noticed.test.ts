@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
@@ -15,19 +16,25 @@ import { type TemporaryFolder, temporaryFolder } from '../support/temporary-fold
 let folder: TemporaryFolder;
 let orders: RedisServer;
 let payments: RedisServer;
+let stock: RedisServer;
 let on: Deployment;
 
 beforeAll(async () => {
   folder = await temporaryFolder('loss-noticed');
   const config = { ...followable, ...debugAllowed() };
-  [orders, payments] = await Promise.all([startRedis({ config }), startRedis({ config })]);
-  await Promise.all([fillEveryType(orders), fillEveryType(payments)]);
+  [orders, payments, stock] = await Promise.all([
+    startRedis({ config }),
+    startRedis({ config }),
+    startRedis({ config }),
+  ]);
+  await Promise.all([orders, payments, stock].map(fillEveryType));
   on = await startDeployment({
     temporal: inject('temporal'),
     config: {
       repository: { url: pathToFileURL(join(folder.path, 'store')).href },
       instances: {
         orders: { url: orders.url, archive: { segmentEvery: '200ms', onLoss: 'fence' } },
+        stock: { url: stock.url, archive: { segmentEvery: '200ms', onLoss: 'fence' } },
         payments: { url: payments.url, archive: { segmentEvery: '200ms' } },
       },
     },
@@ -36,7 +43,7 @@ beforeAll(async () => {
 }, 600_000);
 afterAll(async () => {
   await on?.stop();
-  await Promise.all([orders?.stop(), payments?.stop()]);
+  await Promise.all([orders?.stop(), payments?.stop(), stock?.stop()]);
   await folder?.remove();
 });
 
@@ -97,6 +104,35 @@ test(
     expect(timeline.stdout).toContain('was pinned: FLUSHALL took');
     live.disconnect();
     writer.disconnect();
+  },
+);
+
+test(
+  'onLoss: fence: a server that came back empty is fenced, and gets back what it had when it ended',
+  patient,
+  async () => {
+    await followed('stock', stock);
+    const before = await connectTo(stock);
+    await before.set('the last', 'write');
+    before.disconnect();
+    const digest = await dataDigest(stock);
+    await stock.kill9();
+    await rm(join(stock.dir, 'appendonlydir'), { recursive: true });
+    await stock.restart();
+    // Whose files these are shows when it is written to.
+    const live = await connectTo(stock);
+    await live.set('came:since', 'stays');
+    const recovering = on.client.workflow.getHandle('accidental-flush/stock');
+    const waiting = await untilAsked(recovering, 'waiting-for-approval', 250_000);
+    await expect(live.set('late', 'write')).rejects.toThrow(/NOPERM/);
+    expect((await statusOf('stock')).losses).toMatchObject([{ kind: expect.stringMatching(/^came-back-/) }]);
+    await approve(recovering, waiting, 'keep-live');
+    expect(await recovering.result()).toMatchObject({ recovered: true });
+    expect(await live.get('came:since')).toBe('stays');
+    await live.del('came:since');
+    expect(await dataDigest(stock)).toBe(digest);
+    expect((await statusOf('stock')).losses).toBeUndefined();
+    live.disconnect();
   },
 );
 
