@@ -1,5 +1,6 @@
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import { type Compacted, compactHours } from '../archive/compact-hours.ts';
+import { pruneOwnChanges } from '../archive/loss/prune-own-changes.ts';
 import { type Pruned, pruneMoments } from '../archive/prune-moments.ts';
 import type { InstanceContext } from '../backup/instance-context.ts';
 import { runStep } from './step.ts';
@@ -22,6 +23,7 @@ export function archiveCareActivities(
         const compacted = await compactHours(place, io);
         if (!policy.archive || (await isOwned(client, instance))) return compacted;
         const keepFromMs = Date.now() - policy.archive.keepMomentsSeconds * 1_000;
+        await pruneOwnChanges(place);
         return { ...compacted, pruned: await pruneMoments(place, keepFromMs, io) };
       }),
   };

@@ -11,34 +11,44 @@ interface ChangeNoted {
   readonly what: OwnChange;
   readonly id: string;
   readonly begunMs: number;
+  /** When it was said the last time that it goes on. */
+  readonly saidMs: number;
   /** Absent while it goes on, or where whoever did it was killed. */
   readonly endedMs?: number;
+  /** Of its notes. */
+  readonly keys: readonly string[];
 }
 
 /** What it did may show somewhat later: the next look, the load of a file. */
 const showsForMs = 30_000;
-/** A change that was begun and has not said that it ended: whoever did it may be at it still, or be dead. */
-const longestMs = 6 * 3_600_000;
+/** While it goes on that is said so often, in ms … */
+const saidEveryMs = 5 * 60_000;
+/** … and who has not said it for so long is dead, or has no store: from then on a loss is a loss. */
+const silentMs = 3 * saidEveryMs;
 
 const directoryOf = (instance: string): string => `${archiveDirectory(instance)}changes/`;
 const nameOf = /^(\d{13})-(restore|undo|adopted)-([0-9a-f-]{36})\.(begun|ended)$/;
 
 /**
  * Does what changes the data of an instance wholly (a stream as primary, files put in place, a swap back) and says in the
- * repository when, so that nobody takes it for a loss, and the timeline that it begins says what it is. Where the
- * repository does not take the note it is done all the same.
+ * repository when, and again while it goes on, so that nobody takes it for a loss, and the timeline that it begins says what
+ * it is. Where the repository does not take the note it is done all the same.
  */
 export async function asOwnChange<T>(
   { repository, policy }: Pick<InstanceContext, 'repository' | 'policy'>,
   what: OwnChange,
   change: () => Promise<T>,
+  everyMs = saidEveryMs,
 ): Promise<T> {
   if (!policy.archive) return change();
   const id = randomUUID();
   await note(repository, policy.instance, what, id, 'begun');
+  const goingOn = setInterval(() => void note(repository, policy.instance, what, id, 'begun'), everyMs);
+  goingOn.unref();
   try {
     return await change();
   } finally {
+    clearInterval(goingOn);
     await note(repository, policy.instance, what, id, 'ended');
   }
 }
@@ -61,7 +71,7 @@ export async function ownChangeAt(
   atMs: number,
 ): Promise<OwnChange | undefined> {
   return (await changes(repository, instance)).find(
-    ({ begunMs, endedMs = begunMs + longestMs }) => begunMs - 1_000 <= atMs && atMs <= endedMs + showsForMs,
+    (change) => change.begunMs - 1_000 <= atMs && atMs <= overAtMs(change) + showsForMs,
   )?.what;
 }
 
@@ -71,10 +81,17 @@ export async function ownChangeSince(
   instance: string,
   sinceMs: number,
 ): Promise<OwnChange | undefined> {
-  return (await changes(repository, instance)).findLast(
-    ({ begunMs, endedMs = begunMs + longestMs }) => endedMs >= sinceMs,
-  )?.what;
+  return (await changes(repository, instance)).findLast((change) => overAtMs(change) >= sinceMs)?.what;
 }
+
+/** Removes the notes of changes that were over before a moment. @returns how many changes @throws those of the store */
+export async function removeOwnChanges(repository: Repository, instance: string, beforeMs: number): Promise<number> {
+  const over = (await changes(repository, instance)).filter((change) => overAtMs(change) + showsForMs < beforeMs);
+  for (const { keys } of over) for (const key of keys) await repository.remove(key);
+  return over.length;
+}
+
+const overAtMs = ({ saidMs, endedMs = saidMs + silentMs }: ChangeNoted): number => endedMs;
 
 async function changes(repository: Repository, instance: string): Promise<ChangeNoted[]> {
   const directory = directoryOf(instance);
@@ -82,8 +99,10 @@ async function changes(repository: Repository, instance: string): Promise<Change
   for await (const { key } of repository.list(directory)) {
     const [, ms, what, id, state] = nameOf.exec(key.slice(directory.length)) ?? [];
     if (id === undefined) continue;
-    const known = found.get(id) ?? { what: what as OwnChange, id, begunMs: Number(ms) };
-    found.set(id, state === 'ended' ? { ...known, endedMs: Number(ms) } : known);
+    const atMs = Number(ms);
+    const known = found.get(id) ?? { what: what as OwnChange, id, begunMs: atMs, saidMs: atMs, keys: [] };
+    const said = state === 'ended' ? { endedMs: atMs } : { saidMs: atMs };
+    found.set(id, { ...known, ...said, keys: [...known.keys, key] });
   }
   return [...found.values()].sort((a, b) => a.begunMs - b.begunMs);
 }

@@ -7,6 +7,7 @@ import type { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openLosses } from '../../archive/loss/loss-record.ts';
 import { asOwnChange } from '../../archive/loss/own-change.ts';
+import { pruneOwnChanges } from '../../archive/loss/prune-own-changes.ts';
 import { findMoment } from '../../archive/read/find-moment.ts';
 import { drawArchive } from '../../archive/read/timeline.ts';
 import type { InstanceContext } from '../../backup/instance-context.ts';
@@ -304,6 +305,9 @@ describe('is taken for no loss:', () => {
     await watching.looked();
     expect(watching.told).toEqual([]);
     expect((await openLosses(context.repository, instance)).length).toBe(0);
+    const place = { repository: context.repository, instance };
+    expect(await pruneOwnChanges(place)).toBe(0);
+    expect(await pruneOwnChanges(place, -3_600_000)).toBe(1);
   });
 
   test('what a server that is followed for the first time did before', async () => {
