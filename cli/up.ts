@@ -139,7 +139,11 @@ async function startRoles(context: CliContext, effective: EffectiveConfig, runni
 
 function sayWhatNext(context: CliContext, { config, embedded }: EffectiveConfig): void {
   const [first = DEMO] = instancesInForce(config);
-  if (embedded.temporal) context.output.log(`Temporal UI: ${embedded.temporal.ui}`);
+  if (embedded.temporal) {
+    // The program that was started is the command line, too, and may be on nobody's PATH.
+    context.output.log(`Temporal: ${foundPart('temporal').path} --address ${embedded.temporal.address}`);
+    context.output.log(`Temporal UI: ${embedded.temporal.ui}`);
+  }
   context.output.log(`next: npx rewind backups ${first}`);
 }
 
