@@ -176,7 +176,7 @@ program
   .description('start an incident runbook, or follow the one that runs')
   .addArgument(new Argument('<kind>', 'which').choices(['node-crash', 'data-corruption', 'accidental-flush']))
   .argument('<name>', 'instance')
-  .option('--to <what>', 'accidental-flush: before-flush, latest, or the id of a backup')
+  .option('--to <what>', 'accidental-flush: before-flush, latest, a time, a position, or the id of a backup')
   .option('--no-fence', 'accidental-flush: leave writing to everybody meanwhile')
   .option('--on-conflict <rule>', 'accidental-flush: keep-live, take-backup or replay, as the default at the gate')
   .option('--into <where>', 'node-crash: instance:NAME where the host is lost')

@@ -19,7 +19,7 @@ import type { RunbookResult } from './runbook-result.ts';
 
 export interface RecoverAccidentalFlushInput {
   readonly instance: string;
-  /** `before-flush` (default), `latest` or a backup's id. */
+  /** `before-flush` (default), `latest`, a backup's id; of the archive a time (ISO 8601) or a position. */
   readonly to?: string;
   /** Default true: nobody writes until the data is back. */
   readonly fence?: boolean;

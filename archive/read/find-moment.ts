@@ -9,6 +9,9 @@ import { reach } from './reach.ts';
 import type { ArchivePlace } from './records.ts';
 import { type ArchiveView, namesOf, readEvents, viewArchive } from './timelines.ts';
 
+/** Destructive commands so near to one another are taken for one mishap. */
+const rowGapMs = 60_000;
+
 /** What a person means by a moment of the archive. */
 export type MomentAsked =
   | { readonly kind: 'time'; readonly timeMs: number }
@@ -147,31 +150,50 @@ async function flooredInto(view: ArchiveView, timeline: number, position: number
 async function beforeDestruction(view: ArchiveView, wanted: number | undefined, notBeforeMs = 0, signal?: AbortSignal) {
   const path = wanted === undefined ? undefined : pathOf(view, wanted);
   const on = path ?? [...view.timelines.keys()].map((timeline) => ({ timeline, to: Number.POSITIVE_INFINITY }));
-  const newest = on
+  const [newest, ...older] = on
     .flatMap(({ timeline, to }) =>
       namesOf(view, timeline)
         .events.filter(({ kind, position, timeMs }) => kind === 'destructive' && position < to && timeMs >= notBeforeMs)
         .map((event) => ({ timeline, event })),
     )
-    .sort((a, b) => b.event.position - a.event.position)[0];
+    .sort((a, b) => b.event.position - a.event.position);
   if (!newest) {
     throw new RewindError(
       'ARCHIVE_NOTHING_DESTRUCTIVE',
       `The archive of ${view.place.instance} knows of no destructive command${notBeforeMs > 0 ? ` since ${new Date(notBeforeMs).toISOString()}` : ''}.`,
     );
   }
-  const { timeline, event } = newest;
+  const what = await commandOf(view, newest);
+  const position = await floorToUnit(view, newest.timeline, newest.event.position, signal);
+  const tells = [`The newest destructive command is ${what}.`];
+  const row = olderOfRow(newest, older);
+  const first = row.at(-1);
+  if (first) {
+    const before = await floorToUnit(view, first.timeline, first.event.position, signal);
+    tells.push(
+      `It is the last of ${row.length + 1} that followed one another; the first is ${await commandOf(view, first)}. The state right before all of them is position ${before}.`,
+    );
+  }
+  return { timeline: newest.timeline, cut: { position, precision: `exact: cut right before ${what}`, tells } };
+}
+
+type Destruction = { readonly timeline: number; readonly event: ReturnType<typeof namesOf>['events'][number] };
+
+/** Of those before the newest, itself left out, what belongs to the same mishap: each within a minute of the next. */
+function olderOfRow(newest: Destruction, older: readonly Destruction[]): Destruction[] {
+  const row: Destruction[] = [];
+  let next = newest;
+  for (const each of older) {
+    if (each.timeline !== next.timeline || next.event.timeMs - each.event.timeMs > rowGapMs) break;
+    row.push(each);
+    next = each;
+  }
+  return row;
+}
+
+async function commandOf(view: ArchiveView, { timeline, event }: Destruction): Promise<string> {
   const [record] = await readEvents(view, timeline, [event]);
-  const position = await floorToUnit(view, timeline, event.position, signal);
-  const what = `${record!.command ?? 'the destructive command'} of ${new Date(event.timeMs).toISOString()}`;
-  return {
-    timeline,
-    cut: {
-      position,
-      precision: `exact: cut right before ${what}`,
-      tells: [`The newest destructive command is ${what}.`],
-    },
-  };
+  return `${record!.command ?? 'the destructive command'} of ${new Date(event.timeMs).toISOString()}`;
 }
 
 async function atEnd(view: ArchiveView, wanted: number | undefined) {

@@ -73,6 +73,27 @@ const after = [
   ['RPUSH', 'list', 'after'],
 ] as const;
 
+test('of several destructive commands in a row the newest is meant, and the position before all of them told', async () => {
+  const live = await startRedis({ config: withAof });
+  const reference = await startRedis({ config: debugAllowed() });
+  try {
+    const cutter = new ArchiveCutter(repository, { instance: 'row' });
+    await cutter.begin('first');
+    await send([live, reference], before);
+    await send([live], [['SELECT', 3], ['FLUSHDB'], ['SELECT', 0], ['FLUSHDB']]);
+    await cutter.look(live.dir);
+    const newest = await find('row', { kind: 'before-flush' });
+    const told = newest.tells.find((each) => /last of 2 that followed one another; the first is FLUSHDB/.test(each));
+    const position = Number(/all of them is position (\d+)\./.exec(told ?? '')?.[1]);
+    expect(position).toBeLessThan(newest.position);
+    const first = await find('row', { kind: 'position', position });
+    expect(await digestOf('row', first)).toBe(await dataDigest(reference));
+    expect(await digestOf('row', newest)).not.toBe(await dataDigest(reference));
+  } finally {
+    for (const server of [live, reference]) await server.stop();
+  }
+});
+
 test('what was there right before a FLUSHALL is laid down, and a plain server starts from it', async () => {
   const live = await startRedis({ config: withAof });
   const reference = await startRedis({ config: debugAllowed() });
