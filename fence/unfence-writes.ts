@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { RewindError } from '../errors/rewind-error.ts';
 import type { StepIO } from '../process/step-io.ts';
@@ -196,25 +197,39 @@ async function endConnectionsOf(login: Redis, target: RedisTarget, own: OwnUser,
     () => '',
     (error) => String(error?.message),
   );
-  if (!/^NOPERM/.test(failed) || !(await readUsers(login, target)).some((user) => user.name === name)) return;
+  if (!/^NOPERM/.test(failed) || !(await isThere(login, target, name))) return;
   const redis = await connectAsOwn(login, target, own);
   await redis.call('CLIENT', 'KILL', 'USER', name, 'SKIPME', 'yes').finally(() => redis.disconnect());
 }
 
-/** Redis ends its connections with it. */
+/**
+ * Redis ends its connections with it. Whoever was about to fence at this moment may make it once more, and then sees that
+ * the fence is being undone.
+ */
 async function removeOwnUser(login: Redis, target: RedisTarget, own: OwnUser, name: string): Promise<void> {
+  for (let attempt = 1; attempt <= removals; attempt += 1) {
+    await removeOnce(login, target, own, name);
+    if (!(await isThere(login, target, name))) return;
+    await sleep(20);
+  }
+  throw new RewindError('FENCE_NOT_UNDONE', `The user ${name}, made for the fence, could not be removed.`);
+}
+
+const removals = 25;
+
+async function removeOnce(login: Redis, target: RedisTarget, own: OwnUser, name: string): Promise<void> {
   const remove = (redis: Redis) => redis.call('ACL', 'DELUSER', name);
   const failed = await remove(login).then(
     () => '',
     (error) => String(error?.message),
   );
-  if (/^NOPERM/.test(failed) && (await readUsers(login, target)).some((user) => user.name === name)) {
-    const redis = await connectAsOwn(login, target, own);
-    // Deleting itself ends the connection, perhaps before the answer.
-    await remove(redis).catch(() => undefined);
-    redis.disconnect();
-  }
-  if ((await readUsers(login, target)).some((user) => user.name === name)) {
-    throw new RewindError('FENCE_NOT_UNDONE', `The user ${name}, made for the fence, could not be removed.`);
-  }
+  if (!/^NOPERM/.test(failed) || !(await isThere(login, target, name))) return;
+  const redis = await connectAsOwn(login, target, own);
+  // Deleting itself ends the connection, perhaps before the answer.
+  await remove(redis).catch(() => undefined);
+  redis.disconnect();
+}
+
+async function isThere(login: Redis, target: RedisTarget, name: string): Promise<boolean> {
+  return (await readUsers(login, target)).some((user) => user.name === name);
 }

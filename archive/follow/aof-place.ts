@@ -17,8 +17,8 @@ const placeSchema = z.object({
   /** The incr that was appended to. */
   lastFile: z.string().optional(),
   lastSeq: z.int().optional(),
-  /** How often CONFIG SET was called by then: whoever switches the file off and on again calls it. */
-  configSets: z.int().nonnegative(),
+  /** What that process counted while it appended to that file, or one before; absent where that was not seen. See `ServerSigns.switches`. */
+  switches: z.int().nonnegative().optional(),
 });
 export type AofPlace = z.output<typeof placeSchema>;
 

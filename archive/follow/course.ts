@@ -1,6 +1,7 @@
 import type { InstanceContext } from '../../backup/instance-context.ts';
 import type { TimelineRecord } from '../records.ts';
 import { type AofPlace, rememberPlace } from './aof-place.ts';
+import type { FileSwitches } from './file-switches.ts';
 import type { FollowIO, FollowOptions } from './follow-options.ts';
 import type { HeldFile } from './held-files.ts';
 import type { ServerSigns } from './server-watch.ts';
@@ -16,6 +17,8 @@ export interface Course {
   place: AofPlace;
   /** Why the place could not be remembered here; absent where it was. */
   unremembered?: string | undefined;
+  /** One at a time: they write the same file. */
+  remembering?: Promise<void> | undefined;
   /** The same files were followed from here before. */
   readonly knownHere: boolean;
   /** The last answer of the server. */
@@ -37,11 +40,32 @@ export interface Course {
 
 /** Remembers where the files are, for when the server does not answer. A disk that takes nothing stops no archive. */
 export async function remember(course: Course): Promise<void> {
-  const { context, place } = course;
-  course.unremembered = await rememberPlace(context.home, context.policy.instance, place).then(
-    () => undefined,
-    ({ message }: Error) => message,
+  const { context } = course;
+  const write = () => rememberPlace(context.home, context.policy.instance, course.place);
+  const writing = (course.remembering ?? Promise.resolve()).then(write).then(
+    () => {
+      course.unremembered = undefined;
+    },
+    ({ message }: Error) => {
+      course.unremembered = message;
+    },
   );
+  course.remembering = writing;
+  await writing;
+}
+
+/** Which file is appended to, and what the server counted meanwhile. */
+export async function rememberFile(course: Course, file: HeldFile, switches: FileSwitches): Promise<void> {
+  const { place, signs } = course;
+  if (!signs?.aofOn) return;
+  const { runId, replicationId } = signs;
+  const told = switches.appendingTo(file);
+  // Counted in an earlier file it says as much: that it was never switched since then.
+  const before = place.runId === runId ? place.switches : undefined;
+  const now = told?.runId === runId ? told.switches : before;
+  if (place.lastFile === file.name && place.runId === runId && before === now) return;
+  course.place = { ...place, runId, replicationId, lastFile: file.name, lastSeq: file.seq, switches: now };
+  await remember(course);
 }
 
 export interface Begun {

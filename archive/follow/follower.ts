@@ -4,6 +4,7 @@ import { type AofPlace, heldFolder } from './aof-place.ts';
 import { BaseShipping } from './base-shipping.ts';
 import type { Course } from './course.ts';
 import { EventRecords } from './event-records.ts';
+import { FileSwitches } from './file-switches.ts';
 import type { FollowFigures, FollowIO, FollowOptions } from './follow-options.ts';
 import { GoingOn } from './going-on.ts';
 import { HeldFiles } from './held-files.ts';
@@ -65,12 +66,13 @@ export class Follower {
     const [server, telling, store] = [this.#server, this.#telling, this.#store];
     const held = await HeldFiles.open(heldFolder(course.place));
     const looks = new Looks(course, held);
-    const sameFiles = new SameFiles(course.place, server, looks, this.#options.doubtMs);
+    const switches = new FileSwitches();
+    const sameFiles = new SameFiles(course.place, server, looks, switches, this.#options.doubtMs);
     const spool = new Spool(course, held, looks, telling);
     this.#spool = spool;
     const bases = new BaseShipping(course, looks, store, spool, telling);
     const events = new EventRecords(course, store, telling);
-    const goingOn = new GoingOn(course, { server: sameFiles, held, looks, store, bases, events, telling });
+    const goingOn = new GoingOn(course, { server: sameFiles, switches, held, looks, store, bases, events, telling });
     let failed: { error: unknown } | undefined;
     const stopped = () => {
       if (failed) throw failed.error;
@@ -78,13 +80,13 @@ export class Follower {
       return this.#io.signal.aborted || this.#tailOnly;
     };
     const shipping = new Shipping(course, {
-      ...{ server, held, looks, store, bases, events, spool, goingOn, telling, stopped },
+      ...{ server, sameFiles, switches, held, looks, store, bases, events, spool, goingOn, telling, stopped },
     });
     this.#shipping = shipping;
     await looks.look();
     const ended = new AbortController();
     const stop = AbortSignal.any([this.#io.signal, ended.signal]);
-    const background = [looks.run(stop), new Questions(course, sameFiles, spool).run(stop)].map((each) =>
+    const background = [looks.run(stop), new Questions(course, sameFiles, spool, switches).run(stop)].map((each) =>
       each.catch((error: unknown) => {
         failed ??= { error };
       }),

@@ -1,9 +1,10 @@
 import type { TimelineRecord } from '../records.ts';
 import type { BaseShipping } from './base-shipping.ts';
 import { beginTimeline, startBehind } from './begin-timeline.ts';
-import { type Course, remember } from './course.ts';
+import { type Course, rememberFile } from './course.ts';
 import type { EventRecords } from './event-records.ts';
-import type { HeldFile, HeldFiles } from './held-files.ts';
+import type { FileSwitches } from './file-switches.ts';
+import type { HeldFiles } from './held-files.ts';
 import type { Looks } from './looks.ts';
 import { inOwnWord } from './own-word.ts';
 import type { PatientStore } from './patient-store.ts';
@@ -19,6 +20,7 @@ const unproven = 'whether the files are those of the server that answers shows w
 
 export interface GoingOnParts {
   readonly server: SameFiles;
+  readonly switches: FileSwitches;
   readonly held: HeldFiles;
   readonly looks: Looks;
   readonly store: PatientStore;
@@ -49,8 +51,8 @@ export class GoingOn {
     if (tip && course.timeline && tip.timeline.timeline > course.timeline.timeline) {
       throw takenOver(`it has begun the timeline ${tip.timeline.timeline} for the server ${tip.timeline.server.runId}`);
     }
-    const { files } = looks;
     const signs = await server.ask();
+    const { files } = looks;
     if (signs) course.signs = signs;
     course.comparedWith = signs?.runId;
     const proven = !server.doubted && (server.proven || course.knownHere);
@@ -77,7 +79,7 @@ export class GoingOn {
   /** Begins a file, at its first byte or within it. */
   async open({ file, offset, db }: Place, position: number, previous: string | null): Promise<void> {
     const course = this.#course;
-    const { looks, bases, telling } = this.#parts;
+    const { looks, bases, switches, telling } = this.#parts;
     course.previous = previous;
     course.position = position;
     const start = {
@@ -88,7 +90,7 @@ export class GoingOn {
     bases.begins(file, stretch.fileStart);
     course.stretch = stretch;
     looks.exhausted.delete(file.id);
-    await this.#remember(file);
+    await rememberFile(course, file, switches);
     const { unremembered } = course;
     telling.say('following', unremembered && `where the files are cannot be remembered: ${unremembered}`);
   }
@@ -162,16 +164,5 @@ export class GoingOn {
     if (await bases.store(base, position)) return true;
     await events.gap(position, position + 1, 'a base that was not finished stands here');
     return this.#fromBase(position + 1, null);
-  }
-
-  /** What is known of the server when a file is begun: that nobody has switched it off and on since is seen by it later. */
-  async #remember({ name, seq }: HeldFile): Promise<void> {
-    const course = this.#course;
-    const { signs } = course;
-    const known = course.place.lastFile === name && course.place.runId === signs?.runId;
-    if (!signs?.aofOn || known) return;
-    const { runId, replicationId, configSets } = signs;
-    course.place = { ...course.place, runId, replicationId, configSets, lastFile: name, lastSeq: seq };
-    await remember(course);
   }
 }

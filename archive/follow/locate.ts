@@ -34,12 +34,8 @@ export async function locate(
         );
       }
       const identity = await store.until(() => checkIdentity(context, replicationIdsOf(signs)));
-      const { runId, replicationId, configSets } = remembered ?? signs;
-      const place: AofPlace = { formatVersion: 1, ...found, identity, runId, replicationId, configSets };
-      if (remembered?.lastFile !== undefined) {
-        place.lastFile = remembered.lastFile;
-        place.lastSeq = remembered.lastSeq;
-      }
+      const { runId, replicationId } = signs;
+      const place: AofPlace = { formatVersion: 1, runId, replicationId, ...remembered, ...found, identity };
       return { place, signs, knownHere: remembered?.redisDir === found.redisDir };
     }
     if (remembered) return { place: remembered, knownHere: true };

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { checkIdentity } from '../../backup/identity-check.ts';
 import { RewindError } from '../../errors/rewind-error.ts';
-import { type Course, remember } from './course.ts';
+import { type Course, remember, rememberFile } from './course.ts';
+import type { FileSwitches } from './file-switches.ts';
 import type { SameFiles } from './same-files.ts';
 import type { ServerSigns } from './server-watch.ts';
 import type { Spool } from './spool.ts';
@@ -17,14 +18,16 @@ export class Questions {
   readonly #course: Course;
   readonly #server: SameFiles;
   readonly #spool: Spool;
+  readonly #switches: FileSwitches;
   /** The replication id that the identity in the repository has. */
   #knownBy: string | undefined;
   #lookedForRivalAt = Date.now();
 
-  constructor(course: Course, server: SameFiles, spool: Spool) {
+  constructor(course: Course, server: SameFiles, spool: Spool, switches: FileSwitches) {
     this.#course = course;
     this.#server = server;
     this.#spool = spool;
+    this.#switches = switches;
   }
 
   /** Until the signal. @throws ARCHIVE_NOT_POSSIBLE, ARCHIVE_FILES_LEFT, ARCHIVE_TAKEN_OVER, IDENTITY_REFUSED, REDIS_REFUSED_LOGIN */
@@ -36,6 +39,7 @@ export class Questions {
         const expired = course.signs && Math.max(0, signs.expiredKeys - course.signs.expiredKeys);
         if (expired !== undefined) course.stretch?.finder.dataSet(signs.keys, expired);
         course.signs = signs;
+        if (course.stretch) await rememberFile(course, course.stretch.file, this.#switches);
       }
       if (course.unremembered !== undefined) await remember(course);
       await this.#knowAgain();

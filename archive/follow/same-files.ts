@@ -1,6 +1,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import { RewindError } from '../../errors/rewind-error.ts';
 import { type AofPlace, appendDir } from './aof-place.ts';
+import type { FileSwitches } from './file-switches.ts';
 import type { Looks } from './looks.ts';
 import type { FilesNow } from './manifest-watch.ts';
 import type { ServerSigns, ServerWatch } from './server-watch.ts';
@@ -43,6 +44,7 @@ export class SameFiles {
   readonly #place: AofPlace;
   readonly #server: ServerWatch;
   readonly #looks: Looks;
+  readonly #switches: FileSwitches;
   readonly #doubtMs: number;
   #sizes: SizeLook[] = [];
   /** Of what the sizes are. */
@@ -54,10 +56,11 @@ export class SameFiles {
   #provenByWriting = false;
 
   /** @param doubtMs so long files and a server that writes must contradict each other before that is said */
-  constructor(place: AofPlace, server: ServerWatch, looks: Looks, doubtMs: number) {
+  constructor(place: AofPlace, server: ServerWatch, looks: Looks, switches: FileSwitches, doubtMs: number) {
     this.#place = place;
     this.#server = server;
     this.#looks = looks;
+    this.#switches = switches;
     this.#doubtMs = doubtMs;
   }
 
@@ -78,6 +81,7 @@ export class SameFiles {
     const signs = await this.#server.ask();
     const after = files && (await sizeOf(files));
     await this.#looks.look();
+    if (signs && files && this.#looks.files) this.#switches.saw(files, this.#looks.files, signs);
     const comparable = signs?.aofOn && signs.aofBytes !== undefined && files?.base && files === this.#looks.files;
     if (!comparable || !before || !after) this.#forget();
     else {

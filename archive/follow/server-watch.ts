@@ -18,7 +18,8 @@ export interface ServerSigns {
   readonly expiredKeys: number;
   readonly aofOn: boolean;
   readonly rewriting: boolean;
-  readonly configSets: number;
+  /** How often it was told something by which its append-only file may end and another begin: CONFIG SET, REPLICAOF, FAILOVER. */
+  readonly switches: number;
   /** Bytes of its base and its incrs together, by its own count; absent with `appendonly no`. */
   readonly aofBytes?: number;
   /** The same when it started or last rewrote: right after a start, of the base alone. */
@@ -106,6 +107,9 @@ export class ServerWatch {
   }
 }
 
+const switching = ['config|set', 'replicaof', 'slaveof', 'failover'];
+const callsIn = (stat = ''): number => Number(/calls=(\d+)/.exec(stat)?.[1] ?? 0);
+
 /** From an INFO of `sections`. */
 export function signsIn(text: string): ServerSigns {
   const info = parseInfo(text);
@@ -123,7 +127,7 @@ export function signsIn(text: string): ServerSigns {
     expiredKeys: (infoNumber(info, 'expired_keys') ?? 0) + (infoNumber(info, 'evicted_keys') ?? 0),
     aofOn: info.aof_enabled === '1',
     rewriting: info.aof_rewrite_in_progress === '1' || info.aof_rewrite_scheduled === '1',
-    configSets: Number(/calls=(\d+)/.exec(info['cmdstat_config|set'] ?? '')?.[1] ?? 0),
+    switches: switching.reduce((sum, command) => sum + callsIn(info[`cmdstat_${command}`]), 0),
     ...(aofBytes === undefined ? {} : { aofBytes }),
     ...(aofBaseBytes === undefined ? {} : { aofBaseBytes }),
   };

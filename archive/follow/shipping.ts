@@ -2,14 +2,16 @@ import type { RewindError } from '../../errors/rewind-error.ts';
 import type { BaseShipping } from './base-shipping.ts';
 import { type Course, recordOf } from './course.ts';
 import type { EventRecords } from './event-records.ts';
+import type { FileSwitches } from './file-switches.ts';
 import type { Boundary } from './file-tail.ts';
 import type { GoingOn } from './going-on.ts';
 import type { HeldFile, HeldFiles } from './held-files.ts';
 import { LookAgain } from './look-again.ts';
 import type { Looks } from './looks.ts';
-import { nextFile } from './next-file.ts';
+import { nextFile, successors } from './next-file.ts';
 import type { PatientStore } from './patient-store.ts';
 import { SegmentMaker } from './ready-segment.ts';
+import type { SameFiles } from './same-files.ts';
 import type { ServerWatch } from './server-watch.ts';
 import { shipSegment } from './ship-segment.ts';
 import type { Spool } from './spool.ts';
@@ -19,6 +21,8 @@ import type { Telling } from './telling.ts';
 
 export interface ShippingParts {
   readonly server: ServerWatch;
+  readonly sameFiles: SameFiles;
+  readonly switches: FileSwitches;
   readonly held: HeldFiles;
   readonly looks: Looks;
   readonly store: PatientStore;
@@ -76,7 +80,7 @@ export class Shipping {
     if (this.#putFailed) throw this.#putFailed.error;
     bases.queue();
     const stopping = this.#parts.stopped();
-    const { ended, next } = nextFile(stretch.file, this.#course, looks, held);
+    const { ended, next } = nextFile(stretch.file, looks, held);
     if (stopping || ended) await looks.mark(stretch.file);
     const step = looks.stepIn(stretch.file);
     const limit = step ? Math.max(step.upTo, stretch.from.offset) : stretch.marks.upTo;
@@ -122,9 +126,10 @@ export class Shipping {
   }
 
   /** All of a file is shipped, and the server appends to another one. */
-  async #leave({ file, fileStart, from, marks, finder }: Stretch, next: HeldFile | undefined): Promise<void> {
+  async #leave({ file, fileStart, from, marks, finder }: Stretch, paired: HeldFile | undefined): Promise<void> {
     const { events, looks, goingOn, spool } = this.#parts;
     await events.destructive(fileStart, finder.takeAll());
+    const next = paired ?? (await this.#unpaired(file));
     if (!next || from.offset < marks.upTo) {
       looks.exhausted.add(file.id);
       throw new LookAgain();
@@ -132,6 +137,14 @@ export class Shipping {
     this.#course.before = file;
     await goingOn.open({ file: next, offset: 0, db: 0 }, fileStart + from.offset, this.#course.previous);
     await spool.letGo();
+  }
+
+  /** A rewrite that was over between two looks; asked now, for what was said before its file was there proves nothing. */
+  async #unpaired(file: HeldFile): Promise<HeldFile | undefined> {
+    const { held, sameFiles, switches } = this.#parts;
+    const all = successors(file, held);
+    const signs = all.length > 0 ? await sameFiles.ask() : undefined;
+    return all.find((each) => switches.goesOn(file, each, this.#course.place, signs));
   }
 
   #beginPut(stretch: Stretch): void {

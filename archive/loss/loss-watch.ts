@@ -64,6 +64,8 @@ const doubtMs = 10_000;
 const retryMostMs = 10_000;
 const mostFound = 64;
 
+const isCommand = (kind: NoticedLoss['kind']): boolean => ['flush', 'swap', 'mass-delete'].includes(kind);
+
 /**
  * Watches a server for losses by their effect, beside the follower of its file: one INFO a second, and a connection on
  * which the server tells of a flush. A loss is written down on this machine first, then it is told, and its last good moment
@@ -355,8 +357,7 @@ export class LossWatch {
   async #tell(loss: NoticedLoss, signal: AbortSignal): Promise<void> {
     if (loss.told) return;
     // A command is told at once, before the file says where it stands: fencing cannot wait for that.
-    const isCommand = loss.kind === 'flush' || loss.kind === 'swap' || loss.kind === 'mass-delete';
-    const good = isCommand ? undefined : await this.#goodMoment(loss, signal);
+    const good = isCommand(loss.kind) ? undefined : await this.#goodMoment(loss, signal);
     const { id, kind, command, keysLost, databases, timeMs, goodMs, late } = loss;
     const told = { id, kind, keysLost, databases, timeMs, goodMs };
     await this.#hooks.tell({
@@ -388,7 +389,19 @@ export class LossWatch {
       if (!loss.exact) await this.#pause(Math.min(20, askMs), signal);
     }
     signal.throwIfAborted();
-    return loss.exact ?? loss.good ?? this.#end;
+    return loss.exact ?? (await this.#laterEnd(loss)) ?? loss.good ?? this.#end;
+  }
+
+  /** Who came back and shows no timeline of its own yet: what was written since the last look is behind where that was. */
+  async #laterEnd({ good, kind }: NoticedLoss): Promise<GoodMoment | undefined> {
+    if (!good || isCommand(kind) || kind === 'shrank') return undefined;
+    const end = await this.#endOf(good.timeline);
+    return end && end.position > good.position ? { timeline: good.timeline, position: end.position } : undefined;
+  }
+
+  async #endOf(timeline: number): ReturnType<typeof endOf> {
+    const { repository, policy } = this.#context;
+    return endOf(await viewArchive({ repository, instance: policy.instance }), timeline);
   }
 
   async #exactOf(loss: NoticedLoss): Promise<NoticedLoss['exact']> {
@@ -401,10 +414,9 @@ export class LossWatch {
       .sort((a, b) => a.timeline - b.timeline || a.position - b.position);
     if (first) return { timeline: first.timeline, position: first.position, timeMs: first.timeMs };
     // Whoever came back writes another timeline: the one before it ends where all was there.
-    if (kind === 'flush' || kind === 'swap' || kind === 'mass-delete') return undefined;
+    if (isCommand(kind)) return undefined;
     if (!good || (this.#end?.timeline ?? 0) <= good.timeline) return undefined;
-    const { repository, policy } = this.#context;
-    const end = await endOf(await viewArchive({ repository, instance: policy.instance }), good.timeline);
+    const end = await this.#endOf(good.timeline);
     return end && { timeline: good.timeline, position: end.position, timeMs: end.timeMs ?? goodMs };
   }
 

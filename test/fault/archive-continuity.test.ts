@@ -168,6 +168,54 @@ test('the append-only file switched off and on: a gap, because what was written 
   expect(await latestDigest(context)).toBe(await dataDigest(server));
 });
 
+test.for(['CONFIG SET appendonly no, yes', 'REPLICAOF another server, NO ONE'])(
+  'off and on between two questions, which leaves the file names of a rewrite: %s',
+  async (how) => {
+    const other = await startRedis({ dir: join(folder.path, 'other') });
+    await write();
+    // The server is asked once when it begins, and then not again by itself.
+    following = follow(context, { askMs: 600_000 });
+    await shipAll();
+    if (how.startsWith('CONFIG')) {
+      await redis.config('SET', 'appendonly', 'no');
+      await write();
+      await redis.config('SET', 'appendonly', 'yes');
+    } else {
+      await redis.call('REPLICAOF', '127.0.0.1', String(other.port));
+      await until('it is in sync', async () => /master_link_status:up/.test(await redis.info('replication')));
+      await redis.call('REPLICAOF', 'NO', 'ONE');
+    }
+    await until(
+      'the rewrite',
+      async () => /aof_rewrite_(in_progress|scheduled):1/.test(await redis.info('persistence')) === false,
+    );
+    await write();
+    await shipAll();
+    const held = await archive();
+    expect(held.events.map(({ kind }) => kind)).toEqual(['gap']);
+    expect(await latestDigest(context)).toBe(await dataDigest(server));
+    await other.stop();
+  },
+);
+
+test('CONFIG SET between two rewrites that are over at once: no gap, for nobody switched the file off', async () => {
+  following = follow(context, { pollMs: 400 });
+  await shipAll();
+  for (let round = 0; round < 3; round++) {
+    await redis.config('SET', 'maxmemory-samples', String(5 + round));
+    await write(2);
+    await shipAll();
+    await rewritten(redis);
+  }
+  await write(2);
+  await shipAll();
+  const held = await archive();
+  expect(held.timelines.length).toBe(1);
+  expect(held.events).toEqual([]);
+  chainedBytes(held, 1);
+  expect(await latestDigest(context)).toBe(await dataDigest(server));
+});
+
 test('killed and started again with a torn end: only the torn end is gone, the timeline goes on', async () => {
   await write();
   await shipAll();

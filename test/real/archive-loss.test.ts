@@ -14,7 +14,7 @@ import type { InstanceContext } from '../../backup/instance-context.ts';
 import { inspectRdb } from '../../rdb/inspect.ts';
 import { streamAsPrimary } from '../../restore/as-primary/stream-as-primary.ts';
 import { factsOf } from '../../sandbox/dump-facts.ts';
-import { archiveContext, followable, instance, rewritten, until } from '../support/archive.ts';
+import { archiveContext, followable, instance, inTheFile, readArchive, rewritten, until } from '../support/archive.ts';
 import { debugAllowed } from '../support/data-digest.ts';
 import { connectTo } from '../support/dataset.ts';
 import { type Watching, watchLosses } from '../support/loss.ts';
@@ -133,7 +133,15 @@ describe('a loss is told once, and its last good moment is pinned', () => {
     expect(pins[0]!.good.position).toBe(flush.position);
   });
 
-  test('a server that comes back empty', async () => {
+  test.for([
+    ['before where its own timeline begins', {}],
+    ['by the end of the archive where that is not seen in time', { exactMs: 0 }],
+  ] as const)('a server that comes back empty, %s', async ([, options]) => {
+    await watching.stop();
+    watching = watchLosses(context, {}, options);
+    await watching.looked();
+    await redis.set('the last', 'write of all');
+    await inTheFile(redis);
     await server.kill9();
     await rm(join(server.dir, 'appendonlydir'), { recursive: true });
     await server.restart();
@@ -142,7 +150,10 @@ describe('a loss is told once, and its last good moment is pinned', () => {
     expect(told).toMatchObject({ kind: 'came-back-empty', databases: [0] });
     expect(told.keysLost).toBeGreaterThanOrEqual(keys);
     expect(pins[0]!.good.timeline).toBe(1);
-    expect((await pinnedMoment(pins)).timeline).toBe(1);
+    const { position } = await pinnedMoment(pins);
+    const first = (await readArchive(context.repository)).segments.filter(({ header }) => header.timeline === 1);
+    expect(position).toBe(first.at(-1)!.header.end);
+    expect(Buffer.concat(first.map(({ body }) => body)).includes('write of all')).toBe(true);
   });
 
   test('a server that comes back from an older file, though it has nearly as many keys', async () => {

@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { archiveFacts } from '../../cli/status/archive-facts.ts';
 import type { Progress } from '../../workflows/run-story.ts';
-import { followable, until } from '../support/archive.ts';
+import { followable, inTheFile, until } from '../support/archive.ts';
 import { dataDigest, debugAllowed } from '../support/data-digest.ts';
 import { connectTo, fillEveryType } from '../support/dataset.ts';
 import { type Deployment, startDeployment } from '../support/deployment.ts';
@@ -114,6 +114,7 @@ test(
     await followed('stock', stock);
     const before = await connectTo(stock);
     await before.set('the last', 'write');
+    await inTheFile(before);
     before.disconnect();
     const digest = await dataDigest(stock);
     await stock.kill9();

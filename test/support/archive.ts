@@ -37,6 +37,12 @@ import { temporaryFolder } from './temporary-folder.ts';
 
 export const instance = 'orders';
 
+/** Until all that was answered is in the file: with an fsync under way Redis writes up to two seconds later. */
+export const inTheFile = (redis: Redis) =>
+  until('Redis has written it to its file', async () =>
+    /^aof_buffer_length:0\r$/m.test(await redis.info('persistence')),
+  );
+
 /** A server that can be followed: everything that a rewrite needs to be asked for by the test itself. */
 export const followable = { appendonly: 'yes', 'aof-timestamp-enabled': 'yes', 'auto-aof-rewrite-percentage': '0' };
 

@@ -5,7 +5,7 @@ import type { PrimarySigns } from '../../archive/stream/primary-watch.ts';
 const [old, other, unknown] = ['a'.repeat(40), 'b'.repeat(40), 'c'.repeat(40)] as const;
 const signs: PrimarySigns = {
   ...{ name: 'redis', version: '7.0.15', runId: 'new', role: 'primary', replicationId: other, offset: 0, keys: 5 },
-  ...{ expiredKeys: 0, aofOn: false, rewriting: false, configSets: 0, startedMs: 0, shuttingDown: false },
+  ...{ expiredKeys: 0, aofOn: false, rewriting: false, switches: 0, startedMs: 0, shuttingDown: false },
   url: 'redis://10.0.0.5:6379',
 };
 const resync = (change: Partial<Resync>, seen: Partial<PrimarySigns> = {}): Resync => ({
