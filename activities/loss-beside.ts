@@ -2,8 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import type { FollowFigures, FollowIO } from '../archive/follow/follow-options.ts';
 import { lossLimits } from '../archive/loss/judge-loss.ts';
+import type { LookOptions } from '../archive/loss/loss-looks.ts';
 import { openLosses } from '../archive/loss/loss-record.ts';
-import { LossWatch, type WatchOptions } from '../archive/loss/loss-watch.ts';
+import { LossWatch } from '../archive/loss/loss-watch.ts';
 import { askedOfRunbook, nextAfterLoss, sentenceOfLoss, type ToldLoss } from '../archive/loss/told-loss.ts';
 import type { ArchivePlace } from '../archive/read/records.ts';
 import type { InstanceContext } from '../backup/instance-context.ts';
@@ -25,7 +26,7 @@ const patienceMs = 5_000;
 /** These put other files under a server and start it: what it has then is theirs to answer for. */
 const changeFiles = new Set(['recoverNodeCrash', 'recoverDataCorruption']);
 
-const usual: Omit<WatchOptions, 'shrunkTo'> = {
+const usual: Omit<LookOptions, 'shrunkTo'> = {
   ...lossLimits,
   askMs: 1_000,
   togetherMs: 60_000,

@@ -53,8 +53,8 @@ export function sentenceOfLoss(loss: Pick<ToldLoss, 'kind' | 'command' | 'keysLo
   }
 }
 
-/** These leave a command in the file: the state right before it is found by that. */
-const withCommand: ReadonlySet<string> = new Set(['flush', 'swap', 'mass-delete']);
+/** Whether it leaves a command in the file: the state right before it is found by that. */
+export const leavesCommand = (kind: string): boolean => ['flush', 'swap', 'mass-delete'].includes(kind);
 
 /** What the runbook is asked for; undefined: the state right before the newest destructive command. */
 export function askedOfRunbook({
@@ -64,7 +64,7 @@ export function askedOfRunbook({
   readonly kind: string;
   readonly good?: GoodMoment;
 }): { to: string } | undefined {
-  return withCommand.has(kind) || !good ? undefined : { to: String(good.position) };
+  return leavesCommand(kind) || !good ? undefined : { to: String(good.position) };
 }
 
 /** The command that a person types next. */

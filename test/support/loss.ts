@@ -1,14 +1,16 @@
 import { rememberedPlace } from '../../archive/follow/aof-place.ts';
 import { followAof } from '../../archive/follow/follow-aof.ts';
 import { lossLimits } from '../../archive/loss/judge-loss.ts';
+import type { LookOptions } from '../../archive/loss/loss-looks.ts';
 import { openLosses } from '../../archive/loss/loss-record.ts';
-import { type LossHooks, LossWatch, type WatchOptions } from '../../archive/loss/loss-watch.ts';
+import type { LossHooks } from '../../archive/loss/loss-telling.ts';
+import { LossWatch } from '../../archive/loss/loss-watch.ts';
 import type { ToldLoss } from '../../archive/loss/told-loss.ts';
 import type { InstanceContext } from '../../backup/instance-context.ts';
 import { instance, quick, until } from './archive.ts';
 
 /** Looks often, so that a test is short; everything that decides is as in production. */
-export const watchOften: WatchOptions = {
+export const watchOften: LookOptions = {
   ...lossLimits,
   ...{ shrunkTo: 0.5, askMs: 100, togetherMs: 60_000, exactMs: 20_000, now: Date.now },
 };
@@ -27,7 +29,7 @@ export interface Watching {
 export function watchLosses(
   context: InstanceContext,
   hooks: Partial<LossHooks> = {},
-  options: Partial<WatchOptions> = {},
+  options: Partial<LookOptions> = {},
 ): Watching {
   const end = new AbortController();
   const { signal } = end;
