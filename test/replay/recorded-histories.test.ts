@@ -21,13 +21,23 @@ const { History } = proto.temporal.api.history.v1;
 
 /** What these runs went through, each of the version that a folder under histories/ is named after. */
 const kinds = [
+  'accidental-flush',
+  'accidental-flush-at-its-gate',
+  'accidental-flush-replay',
+  'accidental-flush-replay-at-its-gate',
   'backup-by-replication',
   'backup-cancelled-in-its-save',
   'backup-from-dump-file',
   'backup-refused',
   'backup-whose-save-was-lost',
   'check',
+  'data-corruption',
+  'data-corruption-at-its-gate',
+  'node-crash',
+  'node-crash-at-its-gate',
   'owner',
+  'restore',
+  'restore-at-its-gate',
   'ship-aof',
   'ship-aof-switched-off',
   'verify',
