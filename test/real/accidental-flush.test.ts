@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Progress } from '../../workflows/run-story.ts';
 import { dataDigest, debugAllowed } from '../support/data-digest.ts';
 import { connectTo, fillEveryType } from '../support/dataset.ts';
+import { flushNow, lastReport, untilAsked, untilRuns } from '../support/flush-incident.ts';
 import { type S3Deployment, startOnS3 } from '../support/s3-deployment.ts';
 import { type RedisServer, startRedis } from '../support/servers.ts';
 
@@ -45,6 +46,36 @@ describe('somebody ran FLUSHALL', () => {
     expect(await dataDigest(redis)).toBe(digest);
     expect(await live.call('ACL', 'LIST')).toEqual(rights);
     await live.set('late', 'write');
+    live.disconnect();
+  });
+
+  it('--no-fence: everybody writes on all the time, what they write stays, and a replay is refused', async () => {
+    const live = await connectTo(redis);
+    await live.del('late');
+    const rights = await live.call('ACL', 'LIST');
+    await flushNow(redis);
+    await live.set('counter', 'since the flush');
+    const followed = on.deployment.cli('runbook', 'accidental-flush', 'orders', '--no-fence');
+    const run = await untilRuns(on, 'accidental-flush/orders');
+    const waiting = await untilAsked(run);
+    expect(waiting.gate?.choices.map(({ id }) => id)).not.toContain('replay');
+    expect(await live.call('ACL', 'LIST')).toEqual(rights);
+    expect(await live.set('late', 'write')).toBe('OK');
+    // What is written meanwhile changes the plan: it is shown again, and approved as it is then.
+    const goesOn = async () => {
+      const { phase } = await run.query<Progress>('progress');
+      if (phase === 'waiting-for-approval') await run.executeUpdate('approve', { args: [{ approver: 'a test' }] });
+      return phase;
+    };
+    await expect.poll(goesOn, { timeout: 60_000, interval: 500 }).toBe('done');
+    expect(await run.result()).toMatchObject({ recovered: true, keys: { kept: 1, replaced: 0 } });
+    expect(await followed).toMatchObject({ code: 0 });
+    expect(await live.get('late')).toBe('write');
+    expect(await live.get('counter')).toBe('since the flush');
+    expect(await live.call('ACL', 'LIST')).toEqual(rights);
+    const report = await lastReport(on, 'orders');
+    expect(report).toMatchObject({ outcome: 'recovered' });
+    expect(report).not.toMatchObject({ figures: { fencedSeconds: expect.anything() } });
     live.disconnect();
   });
 });
