@@ -36,15 +36,20 @@ export async function login(socket: PsyncSocket, target: RedisTarget): Promise<v
 export async function askVersion(
   socket: PsyncSocket,
 ): Promise<{ name: 'redis' | 'valkey'; version: string } | undefined> {
-  socket.send('INFO', 'server');
+  const text = await askInfo(socket, 'server');
+  return text === undefined ? undefined : serverVersion(parseInfo(text));
+}
+
+/** What INFO says, by default all that it says unasked; undefined where this user may not run it. */
+export async function askInfo(socket: PsyncSocket, ...sections: string[]): Promise<string | undefined> {
+  socket.send('INFO', ...sections);
   const header = await socket.line();
   const length = header.startsWith('$') ? decimal(header.slice(1)) : undefined;
   if (length === undefined) return undefined;
   if (length > infoLimit) {
     throw new RewindError('REDIS_REPLICATION_PROTOCOL', `An answer to INFO of ${length} bytes is not believed.`);
   }
-  const text = await socket.bytes(length + 2);
-  return serverVersion(parseInfo(text.toString('latin1')));
+  return (await socket.bytes(length + 2)).toString('latin1');
 }
 
 /**

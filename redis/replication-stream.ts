@@ -1,10 +1,17 @@
-import type { RedisTarget } from './connection.ts';
-import { introduce, login, type ReplicationPlace, requestSync } from './psync-handshake.ts';
+import { RewindError } from '../errors/rewind-error.ts';
+import { addressOf, type RedisTarget } from './connection.ts';
+import { parseInfo } from './info.ts';
+import { askInfo, introduce, login, type ReplicationPlace, requestSync, type SyncAnswer } from './psync-handshake.ts';
 import { readPayload, readPayloadForm } from './psync-payload.ts';
 import { acknowledgeNothing, asInterrupted, keepLink, openLink } from './replication-link.ts';
 
 /** A replication link that stays: the commands that a server executes, as it sends them to its replicas. */
 export interface ReplicationStream {
+  /**
+   * INFO of the very server whose stream this is, from right before: over another connection another one may answer, at an
+   * address that has moved or behind which several are. Undefined where this user may not run it.
+   */
+  readonly info: string | undefined;
   /** Where the stream begins. */
   readonly from: ReplicationPlace;
   /**
@@ -47,7 +54,14 @@ export async function openReplication(
   try {
     await login(socket, target);
     await introduce(socket, target, false);
+    const info = await askInfo(socket);
     const answer = await requestSync(socket, target, from, onWait);
+    if (info !== undefined && !sameHistory(info, answer)) {
+      throw new RewindError(
+        'REDIS_DUMP_INTERRUPTED',
+        `Redis at ${addressOf(target)} began another replication history while the link was made.`,
+      );
+    }
     keepLink(socket);
     const close = () => socket.close();
     const chunk = () =>
@@ -55,7 +69,7 @@ export async function openReplication(
         throw told(error);
       });
     if (answer.sync === 'continue') {
-      return { from: { replId: answer.replId, offset: from?.offset ?? 0 }, chunk, close };
+      return { info, from: { replId: answer.replId, offset: from?.offset ?? 0 }, chunk, close };
     }
     const form = await readPayloadForm(socket, target, onWait);
     async function* chunks(): AsyncGenerator<Buffer, void, undefined> {
@@ -70,9 +84,15 @@ export async function openReplication(
     }
     const { replId, offset } = answer;
     const length = 'length' in form ? form.length : undefined;
-    return { from: { replId, offset }, dump: { length, chunks: chunks() }, chunk, close };
+    return { info, from: { replId, offset }, dump: { length, chunks: chunks() }, chunk, close };
   } catch (error) {
     socket.close();
     throw told(error);
   }
+}
+
+/** A server without a backlog takes another id for its first replica; else what it said of itself has to fit what it sends. */
+function sameHistory(info: string, { replId }: SyncAnswer): boolean {
+  const { master_replid, repl_backlog_active } = parseInfo(info);
+  return master_replid === replId || repl_backlog_active === '0';
 }

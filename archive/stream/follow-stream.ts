@@ -108,6 +108,7 @@ async function openSession(
     const watch = new PrimaryWatch({
       now: options.now,
       clockStepMs: options.clockStepMs,
+      redialMs: options.rivalMs,
       onClockStep: (fromMs, toMs) => receiver?.clockStepped(fromMs, toMs),
     });
     const locate = locator(context);

@@ -16,6 +16,25 @@ export interface PrimarySigns extends ServerSigns {
   readonly url: string;
 }
 
+/** From an INFO without sections. @param nowMs where the server is too old to say what time it is there */
+export function primarySigns(text: string, url: string, nowMs: number): PrimarySigns {
+  const info = parseInfo(text);
+  const previousUpTo = infoNumber(info, 'second_repl_offset');
+  const serverMs = serverTimeMs(text, nowMs);
+  return {
+    ...signsIn(text),
+    // Redis counts the first byte that is not, from 1.
+    ...(previousUpTo === undefined || previousUpTo < 1 ? {} : { previousUpTo: previousUpTo - 1 }),
+    // Both are whole seconds of its clock: it may have begun at the end of that one.
+    startedMs: (Math.floor(serverMs / 1_000) - (infoNumber(info, 'uptime_in_seconds') ?? 0)) * 1_000 + 999,
+    shuttingDown: info.shutdown_in_milliseconds !== undefined,
+    url,
+  };
+}
+
+const serverTimeMs = (text: string, nowMs: number): number =>
+  Math.floor((infoNumber(parseInfo(text), 'server_time_usec') ?? nowMs * 1_000) / 1_000);
+
 /** The server's clock is known as exactly as the quickest of so many answers. */
 const samples = 16;
 
@@ -24,20 +43,25 @@ export class PrimaryWatch {
   readonly #now: () => number;
   #redis: Redis | undefined;
   #url = '';
+  #dialledAt = 0;
   /** One question after the other: there is one connection. */
   #last: Promise<unknown> = Promise.resolve();
   /** The server's clock against this process' steady one. */
   #offsets: { roundTripMs: number; offsetMs: number }[] = [];
   readonly #clockStepMs: number;
+  readonly #redialMs: number;
   readonly #onClockStep: (fromMs: number, toMs: number) => void;
 
   constructor(options: {
     now: () => number;
     clockStepMs: number;
+    /** A connection is used for so long: an address may have moved on to another server, which only a new one shows. */
+    redialMs: number;
     onClockStep: (fromMs: number, toMs: number) => void;
   }) {
     this.#now = options.now;
     this.#clockStepMs = options.clockStepMs;
+    this.#redialMs = options.redialMs;
     this.#onClockStep = options.onClockStep;
   }
 
@@ -57,26 +81,18 @@ export class PrimaryWatch {
   async #ask(target: RedisTarget): Promise<PrimarySigns | undefined> {
     try {
       const other = this.#url !== target.url;
-      if (other) this.close();
-      this.#redis ??= await connectRedis(target, { commandTimeoutMs: 10_000 });
+      if (other || performance.now() - this.#dialledAt > this.#redialMs) this.close();
+      if (!this.#redis) {
+        this.#redis = await connectRedis(target, { commandTimeoutMs: 10_000 });
+        this.#dialledAt = performance.now();
+      }
       this.#url = target.url;
       const sentAt = performance.now();
       // Several sections at once are asked of Redis 7.0 and newer only.
       const text = String(await this.#redis.info());
       const answeredAt = performance.now();
-      const info = parseInfo(text);
-      const serverMs = Math.floor((infoNumber(info, 'server_time_usec') ?? this.#now() * 1_000) / 1_000);
-      this.#learnClock(serverMs, sentAt, answeredAt, other);
-      const previousUpTo = infoNumber(info, 'second_repl_offset');
-      return {
-        ...signsIn(text),
-        // Redis counts the first byte that is not, from 1.
-        ...(previousUpTo === undefined || previousUpTo < 1 ? {} : { previousUpTo: previousUpTo - 1 }),
-        // Both are whole seconds of its clock: it may have begun at the end of that one.
-        startedMs: (Math.floor(serverMs / 1_000) - (infoNumber(info, 'uptime_in_seconds') ?? 0)) * 1_000 + 999,
-        shuttingDown: info.shutdown_in_milliseconds !== undefined,
-        url: target.url,
-      };
+      this.#learnClock(serverTimeMs(text, this.#now()), sentAt, answeredAt, other);
+      return primarySigns(text, target.url, this.#now());
     } catch (error) {
       this.close();
       if (error instanceof RewindError && error.code === 'REDIS_REFUSED_LOGIN') throw error;

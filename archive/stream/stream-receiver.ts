@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RewindError } from '../../errors/rewind-error.ts';
-import type { RedisTarget } from '../../redis/connection.ts';
+import { addressOf, type RedisTarget } from '../../redis/connection.ts';
 import type { ReplicationPlace } from '../../redis/psync-handshake.ts';
 import { openReplication, type ReplicationStream } from '../../redis/replication-stream.ts';
 import type { FollowOptions } from '../follow/follow-options.ts';
-import type { PrimarySigns, PrimaryWatch } from './primary-watch.ts';
+import { type PrimarySigns, type PrimaryWatch, primarySigns } from './primary-watch.ts';
 import type { ReceivedChunk, StreamRun } from './stream-run.ts';
 import type { StreamSpool } from './stream-spool.ts';
 
@@ -62,7 +62,7 @@ export class StreamReceiver {
   readonly #resumeAt: ReplicationPlace | undefined;
   readonly #options: Pick<FollowOptions, 'spoolBytes' | 'askMs'>;
   #run: StreamRun | undefined;
-  #link: ReplicationStream | undefined;
+  #link: (Pick<ReplicationStream, 'close'> & { readonly runId: string }) | undefined;
   /** When the last two began. */
   #fullSyncs: number[] = [];
 
@@ -116,11 +116,14 @@ export class StreamReceiver {
 
   async #questions(signal: AbortSignal): Promise<void> {
     while (!signal.aborted && this.failed === undefined) {
+      const link = this.#link;
       const signs = await this.#watch.ask(await this.#locate().catch(() => ({ url: '' }))).catch((error) => {
         if (error instanceof RewindError && error.code === 'REDIS_REFUSED_LOGIN') throw error;
         return undefined;
       });
       if (signs) this.signs = signs;
+      // The address has moved on, and the server that was there lives: nothing but this ends its link.
+      if (signs && link && link === this.#link && signs.runId !== link.runId) link.close();
       // A shutdown waits for replicas that have not acknowledged all, which we never do.
       if (signs?.shuttingDown && (this.#run?.end.offset ?? 0) >= signs.offset) this.#link?.close();
       await sleep(this.#options.askMs, undefined, { signal }).catch(() => undefined);
@@ -131,16 +134,17 @@ export class StreamReceiver {
   async #connect(signal: AbortSignal): Promise<boolean> {
     await this.#room(signal);
     const target = await this.#locate();
-    const signs = await this.#watch.ask(target);
-    if (!signs || signs.shuttingDown) {
-      this.#say('waiting', signs ? 'Redis is shutting down' : 'Redis does not answer');
+    const asked = await this.#watch.ask(target);
+    if (!asked || asked.shuttingDown) {
+      this.#say('waiting', asked ? 'Redis is shutting down' : 'Redis does not answer');
       return false;
     }
-    this.signs = signs;
     const onWait = () => this.#say('saving', 'Redis saves for a full synchronization');
     const link = await openReplication(target, this.#spool.end ?? this.#resumeAt, { signal, onWait });
-    this.#link = link;
     try {
+      const signs = await this.#whose(link, target);
+      this.signs = signs;
+      this.#link = { close: () => link.close(), runId: signs.runId };
       const run = await this.#runOf(link, signs);
       this.#run = run;
       this.#say('receiving');
@@ -150,6 +154,18 @@ export class StreamReceiver {
       link.close();
       this.#link = undefined;
     }
+  }
+
+  /** What the server says of itself whose stream it is; its clock, too, is asked for before anything of it has a time. */
+  async #whose({ info }: ReplicationStream, target: RedisTarget): Promise<PrimarySigns> {
+    if (info === undefined) throw new RewindError('REDIS_REFUSED_LOGIN', 'The archive needs INFO.');
+    const signs = primarySigns(info, target.url, this.#watch.now());
+    const same = async () => (await this.#watch.ask(target))?.runId === signs.runId;
+    if (await same()) return signs;
+    // The connection may be to one that answered at this address before.
+    this.#watch.close();
+    if (await same()) return signs;
+    throw new RewindError('REDIS_DUMP_INTERRUPTED', `Several servers answer at ${addressOf(target)}, or they change.`);
   }
 
   /** Until the link ends, or no more may wait for the store. Reads on while the disk takes what came before. */
