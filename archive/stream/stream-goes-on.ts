@@ -69,12 +69,7 @@ export class StreamGoesOn {
     const course = this.#course;
     const { run, stretch, session } = course;
     const { offset, db } = stretch!.from;
-    const signs = seam.signs ?? session.receiver.signs;
-    // Only the server tells; after a crash of ours it may not be there yet.
-    if (!signs) {
-      await Promise.race([session.spool.grown, sleep(course.options.askMs)]);
-      throw new LookAgain();
-    }
+    const { signs } = seam;
     await this.#know(signs, seam.replId);
     course.crossed.add(seam);
     const restarted = startedSince(signs, course);
@@ -106,7 +101,7 @@ export class StreamGoesOn {
     // All seams up to the one at which its history begins are behind it.
     const ids = run.seams.map((seam) => (seam.kind === 'history' ? seam.replId : undefined));
     for (const seam of run.seams.slice(0, ids.lastIndexOf(place.replId) + 1)) course.crossed.add(seam);
-    course.signs ??= run.signs ?? course.session.receiver.signs;
+    course.signs ??= run.signs;
     for (const seam of run.seams) if (seam.kind !== 'history' && seam.offset <= place.offset) course.crossed.add(seam);
     const last = tip.behindGap ? undefined : tip.last?.header;
     let db = last ? last.db : (tip.timeline.file?.db ?? 0);
@@ -133,8 +128,7 @@ export class StreamGoesOn {
   ): Promise<void> {
     const course = this.#course;
     const { context, store, session } = course;
-    const signs = run.signs ?? session.receiver.signs;
-    if (!signs) throw new LookAgain();
+    const { signs } = run;
     await this.#know(signs, run.from.replId);
     course.previous = null;
     if (!tip) {

@@ -231,7 +231,7 @@ export class StreamReceiver {
       this.#fullSyncs = [...this.#fullSyncs.slice(-1), performance.now()];
       return spool.beginWithDump(link.from, link.dump.chunks, this.#watch.now(), signs);
     }
-    const run = spool.runs.at(-1) ?? spool.goOn(this.#resumeAt!, signs);
+    const run = spool.runs.at(-1) ?? (await spool.goOn(this.#resumeAt!, signs));
     if (link.from.replId !== run.end.replId) await run.crossTo(link.from.replId, this.#watch.now(), signs);
     return run;
   }

@@ -1,4 +1,4 @@
-import { type FileHandle, open, rename, stat, unlink } from 'node:fs/promises';
+import { type FileHandle, open, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ReplicationPlace } from '../../redis/psync-handshake.ts';
 import { MarkLog } from '../follow/mark-log.ts';
@@ -23,7 +23,7 @@ export type Seam = { readonly offset: number } & (
       readonly replId: string;
       /** When it began, by the server's clock. */
       readonly timeMs: number;
-      readonly signs: PrimarySigns | undefined;
+      readonly signs: PrimarySigns;
     }
   | { readonly kind: 'clock'; readonly fromMs: number; readonly toMs: number }
   /** A segment has to begin here, at the position that is put down then: a base is to stand before it. */
@@ -50,8 +50,8 @@ interface SpoolFile {
 export class StreamRun {
   readonly from: ReplicationPlace;
   readonly dump: SpooledDump | undefined;
-  /** Of the server that it came from, at its beginning; absent where an earlier process began it. */
-  readonly signs: PrimarySigns | undefined;
+  /** Of the server that it came from, at its beginning. */
+  readonly signs: PrimarySigns;
   readonly seams: Seam[] = [];
   readonly marks = new MarkLog();
   readonly #folder: string;
@@ -65,7 +65,7 @@ export class StreamRun {
   constructor(
     folder: string,
     number: number,
-    { from, dump, signs }: { from: ReplicationPlace; dump?: SpooledDump; signs?: PrimarySigns },
+    { from, dump, signs }: { from: ReplicationPlace; dump?: SpooledDump; signs: PrimarySigns },
   ) {
     this.#folder = folder;
     this.#number = number;
@@ -104,6 +104,7 @@ export class StreamRun {
 
   /** What follows is of another history. */
   async crossTo(replId: string, timeMs: number, signs: PrimarySigns): Promise<void> {
+    await keepSigns(this.#folder, this.#number, replId, signs);
     this.seams.push({ kind: 'history', offset: this.#end, replId, timeMs, signs });
     this.#replId = replId;
     await this.#begin();
@@ -113,17 +114,20 @@ export class StreamRun {
     this.seams.push({ kind: 'clock', offset: this.#end, fromMs, toMs });
   }
 
-  /** A file that an earlier process left goes on where this one ends. */
-  async takeUp(path: string, from: ReplicationPlace): Promise<void> {
+  /** A file that an earlier process left goes on where this one ends. @returns false where nobody knows whose it is */
+  async takeUp(path: string, from: ReplicationPlace): Promise<boolean> {
     const { size, mtimeMs } = await stat(path);
     if (from.replId !== this.#replId) {
       const timeMs = Math.floor(mtimeMs);
-      this.seams.push({ kind: 'history', offset: this.#end, replId: from.replId, timeMs, signs: undefined });
+      const signs = await keptSigns(this.#folder, this.#number, from.replId);
+      if (!signs) return false;
+      this.seams.push({ kind: 'history', offset: this.#end, replId: from.replId, timeMs, signs });
       this.#replId = from.replId;
     }
     this.#files.push({ path, handle: await open(path, 'r+'), from: from.offset, end: from.offset + size });
     this.#end += size;
     if (size > 0) this.marks.look(Math.floor(mtimeMs), this.#end);
+    return true;
   }
 
   /** Reads as a file does whose offsets are those of the replication history. */
@@ -158,6 +162,10 @@ export class StreamRun {
   async remove(): Promise<void> {
     await this.removeDump();
     for (const file of this.#files.splice(0)) await remove(file);
+    const histories = this.seams.filter((seam) => seam.kind === 'history');
+    for (const { replId } of [this.from, ...histories]) {
+      await unlink(join(this.#folder, signsName(this.#number, replId))).catch(() => undefined);
+    }
   }
 
   async close(): Promise<void> {
@@ -191,6 +199,25 @@ export function parseFileName(name: string): SpooledName | undefined {
   const [, run, replId, offset, kind] = /^(\d{6})-([0-9a-zA-Z]{40})-(\d{16})\.(stream|rdb)$/.exec(name) ?? [];
   if (replId === undefined) return undefined;
   return { run: Number(run), from: { replId, offset: Number(offset) }, kind: kind as SpooledName['kind'] };
+}
+
+const signsName = (run: number, replId: string): string => `${String(run).padStart(6, '0')}-${replId}.signs`;
+
+/**
+ * What the server said of itself, before anything of its history is there: a later process could ask only the server that
+ * answers then, which may be another one.
+ */
+export async function keepSigns(folder: string, run: number, replId: string, signs: PrimarySigns): Promise<void> {
+  await writeFile(join(folder, signsName(run, replId)), JSON.stringify(signs), { mode: 0o600 });
+}
+
+/** Undefined where they are missing or torn. */
+export async function keptSigns(folder: string, run: number, replId: string): Promise<PrimarySigns | undefined> {
+  try {
+    return JSON.parse(await readFile(join(folder, signsName(run, replId)), 'utf8')) as PrimarySigns;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Writes a dump as it comes; it is there once it is whole. */

@@ -2,7 +2,15 @@ import { mkdir, open, readdir, readFile, stat, unlink, writeFile } from 'node:fs
 import { join } from 'node:path';
 import type { ReplicationPlace } from '../../redis/psync-handshake.ts';
 import type { PrimarySigns } from './primary-watch.ts';
-import { parseFileName, type SpooledDump, type SpooledName, StreamRun, spoolDump } from './stream-run.ts';
+import {
+  keepSigns,
+  keptSigns,
+  parseFileName,
+  type SpooledDump,
+  type SpooledName,
+  StreamRun,
+  spoolDump,
+} from './stream-run.ts';
 
 /** Of the machine's start: what was written before it may be torn. */
 const bootIdFile = '/proc/sys/kernel/random/boot_id';
@@ -71,7 +79,8 @@ export class StreamSpool {
   }
 
   /** A run that goes on from a place that is in the repository. */
-  goOn(from: ReplicationPlace, signs: PrimarySigns): StreamRun {
+  async goOn(from: ReplicationPlace, signs: PrimarySigns): Promise<StreamRun> {
+    await keepSigns(this.folder, this.#number + 1, from.replId, signs);
     return this.#begin({ from, signs });
   }
 
@@ -82,13 +91,14 @@ export class StreamSpool {
     timeMs: number,
     signs: PrimarySigns,
   ): Promise<StreamRun> {
+    await keepSigns(this.folder, this.#number + 1, from.replId, signs);
     const dump = { ...(await spoolDump(this.folder, this.#number + 1, from, chunks)), timeMs };
     // Where one full synchronization comes after the other and the store takes none, the disk is not filled with dumps.
     while (this.#runs.length >= mostRuns) await this.leave(this.#runs[1]!);
     return this.#begin({ from, dump, signs });
   }
 
-  #begin(begin: { from: ReplicationPlace; dump?: SpooledDump; signs?: PrimarySigns }): StreamRun {
+  #begin(begin: { from: ReplicationPlace; dump?: SpooledDump; signs: PrimarySigns }): StreamRun {
     const run = new StreamRun(this.folder, ++this.#number, begin);
     this.#runs.push(run);
     this.tellGrown();
@@ -123,18 +133,17 @@ export class StreamSpool {
       const path = join(this.folder, name);
       let run = this.#number === number ? this.#runs.at(-1) : undefined;
       if (!run) {
+        const signs = await keptSigns(this.folder, number, from.replId);
+        if (!signs) return this.clear();
         this.#number = number;
         const rdb = files.find((each) => each.run === number && each.kind === 'rdb');
         const dump = rdb && (await dumpAt(join(this.folder, rdb.name)));
-        run = new StreamRun(this.folder, number, { from, ...(dump ? { dump } : {}) });
+        run = new StreamRun(this.folder, number, { from, signs, ...(dump ? { dump } : {}) });
         this.#runs.push(run);
       }
       // A hole: what is behind it belongs to nothing.
-      if (kind === 'stream' && run.end.offset !== from.offset) {
-        this.#runs = [];
-        return;
-      }
-      if (kind === 'stream') await run.takeUp(path, from);
+      if (kind === 'stream' && run.end.offset !== from.offset) return this.clear();
+      if (kind === 'stream' && !(await run.takeUp(path, from))) return this.clear();
     }
   }
 }

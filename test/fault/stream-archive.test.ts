@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -270,6 +270,42 @@ test('the store is down for longer than the spool: the link is closed, Redis hol
   const held = await archive();
   expect(held.events.map(({ kind }) => kind)).toEqual(['gap']);
   chainedBytes(held, 1);
+  expect(await latestDigest(context)).toBe(await dataDigest(server));
+});
+
+test('we die with a dump on the disk that the store did not take, and Redis comes back empty meanwhile: whose it was is known', async () => {
+  await beginAnew(smallBacklog);
+  const line = new CutLine(context.repository);
+  following = stream({ ...context, repository: line.repository });
+  await written('before');
+  line.fails = 'STORE_UNAVAILABLE';
+  await redis.set('held', '1');
+  await until('it is held', async () => (following?.figures()?.heldBytes ?? 0) > 0);
+  // The link is closed, and more is written than the backlog keeps, before anybody can go on.
+  const broken = redis.multi().call('CLIENT', 'KILL', 'TYPE', 'replica');
+  for (let i = 0; i < 10; i++) broken.set('large', Buffer.alloc(5_000, i));
+  await broken.exec();
+  const spooled = join(context.home, 'archive', 'stream', instance);
+  await until('the dump', async () => (await readdir(spooled)).some((name) => name.endsWith('.rdb')));
+  await redis.set('behind the dump', '1');
+  await until('what is behind the dump', async () => {
+    const names = (await readdir(spooled)).filter((name) => name.endsWith('.stream'));
+    const all = await Promise.all(names.map((name) => readFile(join(spooled, name)).catch(() => Buffer.alloc(0))));
+    return all.some((bytes) => bytes.includes('behind the dump'));
+  });
+  await following.stop().catch(() => undefined);
+  const lost = await dataDigest(server);
+  await server.kill9();
+  await server.restart();
+  redis = await connectRedis({ url: server.url });
+  following = stream(context);
+  await until('the second timeline', async () => (await archive()).timelines.length === 2);
+  await redis.set('anew', '1');
+  await shipped('anew');
+  const { timelines, events } = await archive();
+  expect(timelines[1]).toMatchObject({ why: 'older-file', note: 'the server came back empty' });
+  expect(events.map(({ kind }) => kind)).toEqual(['gap']);
+  expect(await digestAt({ kind: 'latest' }, 1)).toBe(lost);
   expect(await latestDigest(context)).toBe(await dataDigest(server));
 });
 
