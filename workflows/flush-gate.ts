@@ -66,6 +66,7 @@ function gatePlan(
     summary: [
       ...evidence.sentences,
       `**Comes back:** ${wanted} keys of ${where}, from ${point.id} (${point.time}, ${point.state}); ${expired} have expired since.`,
+      ...(moment && moment.tells.length > 0 ? [`**That moment:** ${moment.tells.join(' ')}`] : []),
       `**Live now:** ${live} keys in there. ${fenced ? 'Nobody can write at the moment.' : 'Writes are NOT fenced.'}`,
       moment && replay?.found
         ? '**What is lost in any case:** nothing of before: the archive has all that was written up to there.'

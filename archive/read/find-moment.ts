@@ -171,7 +171,7 @@ async function beforeDestruction(view: ArchiveView, wanted: number | undefined, 
   if (first) {
     const before = await floorToUnit(view, first.timeline, first.event.position, signal);
     tells.push(
-      `It is the last of ${row.length + 1} that followed one another; the first is ${await commandOf(view, first)}. The state right before all of them is position ${before}.`,
+      `It is the last of ${row.length + 1} that followed one another; the first is ${await commandOf(view, first)}. The state right before all of them is position ${before}; it is meant by --to ${before}.`,
     );
   }
   return { timeline: newest.timeline, cut: { position, precision: `exact: cut right before ${what}`, tells } };

@@ -84,7 +84,7 @@ test('of several destructive commands in a row the newest is meant, and the posi
     await cutter.look(live.dir);
     const newest = await find('row', { kind: 'before-flush' });
     const told = newest.tells.find((each) => /last of 2 that followed one another; the first is FLUSHDB/.test(each));
-    const position = Number(/all of them is position (\d+)\./.exec(told ?? '')?.[1]);
+    const position = Number(/all of them is position (\d+);/.exec(told ?? '')?.[1]);
     expect(position).toBeLessThan(newest.position);
     const first = await find('row', { kind: 'position', position });
     expect(await digestOf('row', first)).toBe(await dataDigest(reference));

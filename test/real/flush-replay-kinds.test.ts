@@ -74,7 +74,7 @@ describe('undone by itself, with a worker killed in the middle', { timeout: 400_
     const waiting = await untilAsked(run, 'waiting-for-approval', 240_000);
     expect(waiting.gate).toMatchObject({ default: 'replay' });
     expect(waiting.gate?.summary).toContain('left out is FLUSHDB (db 3');
-    const expected = await digestWithout(redis, 'flushdb');
+    const expected = await digestWithout(redis, ['flushdb']);
     await approve(run, waiting);
     await untilStep(on.deployment.client, run, 'migrateKeys');
     await kill('orchestrator');
@@ -94,10 +94,36 @@ describe('undone by itself, with a worker killed in the middle', { timeout: 400_
     await kill('sandbox');
     const waiting = await untilAsked(run, 'waiting-for-approval', 240_000);
     expect(waiting.gate).toMatchObject({ default: 'replay' });
-    const expected = await digestWithout(redis, 'swapdb', '3', '9');
+    const expected = await digestWithout(redis, ['swapdb', '3', '9']);
     await approve(run, waiting);
     expect(await run.result()).toMatchObject({ recovered: true });
     expect(await dataDigest(redis)).toBe(expected);
+    await nothingStays(on, redis, rights, ['ship-aof/orders']);
+  });
+
+  it('two of them in a row: from the position that the first run names, both are left out', async () => {
+    const rights = (await live.call('ACL', 'LIST')) as string[];
+    await live.select(7);
+    await live.flushdb();
+    await live.set('between', 'the two');
+    const first = await undone('FLUSHALL');
+    const waiting = await untilAsked(first, 'waiting-for-approval', 240_000);
+    const [, position] = /right before all of them is position (\d+)/.exec(JSON.stringify(waiting)) ?? [];
+    await first.executeUpdate('reject', { args: [{ approver: 'a test', reason: 'both of them' }] });
+    await expect(first.result()).rejects.toThrow();
+    await live.set('after the', 'first run');
+    const second = await on.deployment.client.workflow.start('recoverAccidentalFlush', {
+      taskQueue: 'rewind',
+      workflowId: 'accidental-flush/orders',
+      args: [{ instance: 'orders', onConflict: 'replay', to: position }],
+    });
+    const again = await untilAsked(second, 'waiting-for-approval', 240_000);
+    const expected = await digestWithout(redis, ['flushall'], ['flushdb']);
+    await approve(second, again);
+    expect(await second.result()).toMatchObject({ recovered: true });
+    expect(await dataDigest(redis)).toBe(expected);
+    expect(await live.get('between')).toBe('the two');
+    expect(await live.get('after the')).toBe('first run');
     await nothingStays(on, redis, rights, ['ship-aof/orders']);
   });
 

@@ -1,5 +1,3 @@
-import { cp, readdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Progress } from '../../workflows/run-story.ts';
 import { AcknowledgedWriters } from '../support/acknowledged-writers.ts';
@@ -10,7 +8,7 @@ import { approve, endIncident, lastReport, untilAsked, untilRuns } from '../supp
 import { untilStep } from '../support/run-steps.ts';
 import { type S3Deployment, startOnS3 } from '../support/s3-deployment.ts';
 import { type RedisServer, startRedis } from '../support/servers.ts';
-import { temporaryFolder } from '../support/temporary-folder.ts';
+import { digestWithout } from '../support/without-command.ts';
 
 /** So many that putting them back lasts long enough to be killed in the middle. */
 const [keys, keysPerSecond] = [3_000, 1_000];
@@ -86,7 +84,7 @@ describe('a flush in the middle of writing, undone by itself', { timeout: 400_00
     const waiting = await untilAsked(incident.run, 'waiting-for-approval', 240_000);
     offered(waiting, incident.writers);
     await incident.writers.stop();
-    const expected = await digestWithoutFlush(redis);
+    const expected = await digestWithout(redis, ['flushall']);
     await approve(incident.run, waiting);
     await untilStep(on.deployment.client, incident.run, 'migrateKeys');
     await on.deployment.kill9('host');
@@ -97,22 +95,3 @@ describe('a flush in the middle of writing, undone by itself', { timeout: 400_00
     expect(await dataDigest(redis)).toBe(expected);
   });
 });
-
-/**
- * What a plain server holds that was given the same append-only file without its newest FLUSHALL, cut out by the letters of
- * it: nothing of the product has a part in it.
- */
-async function digestWithoutFlush(redis: RedisServer): Promise<string> {
-  await using folder = await temporaryFolder('without-flush');
-  const there = join(folder.path, 'appendonlydir');
-  await cp(join(redis.dir, 'appendonlydir'), there, { recursive: true });
-  const flush = Buffer.from('*1\r\n$8\r\nflushall\r\n');
-  for (const name of await readdir(there)) {
-    const bytes = await readFile(join(there, name));
-    const at = Math.max(bytes.lastIndexOf(flush), bytes.lastIndexOf(flush.toString().toUpperCase()));
-    if (!name.endsWith('.incr.aof') || at < 0) continue;
-    await writeFile(join(there, name), Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + flush.length)]));
-  }
-  const server = await startRedis({ dir: folder.path, config: { ...debugAllowed(), appendonly: 'yes' } });
-  return dataDigest(server).finally(() => server.stop());
-}
