@@ -8,6 +8,8 @@ import { type ServerSigns, signsIn } from '../follow/server-watch.ts';
 export interface PrimarySigns extends ServerSigns {
   /** How far its history is that of `previousId`: behind this offset it is its own. */
   readonly previousUpTo?: number;
+  /** It goes on from this offset at the earliest; absent where it keeps no backlog. */
+  readonly backlogFrom?: number;
   /** When its process began at the latest, Unix ms by its own clock. */
   readonly startedMs: number;
   /** It ends once every replica has all, or `shutdown-timeout` is over (Redis 7.0 and newer). */
@@ -20,11 +22,13 @@ export interface PrimarySigns extends ServerSigns {
 export function primarySigns(text: string, url: string, nowMs: number): PrimarySigns {
   const info = parseInfo(text);
   const previousUpTo = infoNumber(info, 'second_repl_offset');
+  const backlogFrom = infoNumber(info, 'repl_backlog_first_byte_offset');
   const serverMs = serverTimeMs(text, nowMs);
   return {
     ...signsIn(text),
     // Redis counts the first byte that is not, from 1.
     ...(previousUpTo === undefined || previousUpTo < 1 ? {} : { previousUpTo: previousUpTo - 1 }),
+    ...(info.repl_backlog_active === '1' && backlogFrom !== undefined ? { backlogFrom: backlogFrom - 1 } : {}),
     // Both are whole seconds of its clock: it may have begun at the end of that one.
     startedMs: (Math.floor(serverMs / 1_000) - (infoNumber(info, 'uptime_in_seconds') ?? 0)) * 1_000 + 999,
     shuttingDown: info.shutdown_in_milliseconds !== undefined,

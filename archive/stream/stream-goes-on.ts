@@ -5,6 +5,7 @@ import { readIdentity } from '../../repository/identity.ts';
 import { beginTimeline, startBehind } from '../follow/begin-timeline.ts';
 import type { HeldFile } from '../follow/held-files.ts';
 import { LookAgain } from '../follow/look-again.ts';
+import { notes, ownReason } from '../follow/own-word.ts';
 import { replicationIdsOf } from '../follow/questions.ts';
 import { takenOver } from '../follow/store-records.ts';
 import { finderOf, Stretch, seenIn } from '../follow/stretch.ts';
@@ -12,7 +13,7 @@ import { readTip, type Tip } from '../follow/tip.ts';
 import { readHeaderAt } from '../read/chain.ts';
 import { listArchive } from '../read/listing.ts';
 import type { TimelineRecord } from '../records.ts';
-import { afterResync } from './after-resync.ts';
+import { type AfterResync, afterResync } from './after-resync.ts';
 import { walkStored } from './last-segment.ts';
 import type { PrimarySigns } from './primary-watch.ts';
 import { storeDump } from './store-dump.ts';
@@ -136,10 +137,11 @@ export class StreamGoesOn {
       course.position = 0;
     } else {
       const known = await store.until(() => readIdentity(context.repository, context.policy.instance));
-      const means = afterResync({
+      const told = afterResync({
         ...{ archived, history: historyAtTip(tip), runId: course.runId },
         ...{ from: run.from, signs, known: known?.replicationIds ?? [], restarted: startedSince(signs, course) },
       });
+      const means = await this.#inOwnWord(told);
       course.position = tip.position;
       if (means.how === 'new-timeline') {
         const parent = { timeline: tip.timeline.timeline, position: await this.#fork(tip, means.undone, archived) };
@@ -166,6 +168,17 @@ export class StreamGoesOn {
     course.lastBase = { timeline: course.timeline!.timeline, position: course.position };
     await run.removeDump();
     this.#open(run, run.from.replId, { offset: run.from.offset, db: 0 });
+  }
+
+  /** Where this product, or a person by it, changed the data, a new timeline begins that says so; else it were a gap. */
+  async #inOwnWord(means: AfterResync): Promise<AfterResync> {
+    const { context, store, lastMs } = this.#course;
+    const broken = means.how === 'same-timeline' ? means.missed !== 0 : means.why !== 'promotion';
+    if (!broken) return means;
+    const place = { repository: context.repository, instance: context.policy.instance };
+    const why = await store.until(() => ownReason(place, lastMs));
+    const undone = means.how === 'new-timeline' ? means.undone : 0;
+    return why === undefined ? means : { how: 'new-timeline', why, note: notes[why], undone };
   }
 
   async #gap(to: number, timeMs: number, note: string): Promise<void> {

@@ -11,7 +11,7 @@ import type { StreamSpool } from './stream-spool.ts';
 /** A server that is not to be heard is dialled again so often at first, and after a while. */
 const firstRetryMs = 100;
 const lastRetryMs = 2_000;
-/** Of two full synchronizations within so long the link breaks soon: each costs the server a fork, and is waited with. */
+/** Of two full synchronizations within so long the link breaks soon: each costs the server a fork, and the next one waits. */
 const fullSyncsMs = 60_000;
 const afterFullSyncsMs = 30_000;
 
@@ -65,6 +65,7 @@ export class StreamReceiver {
   #link: (Pick<ReplicationStream, 'close'> & { readonly runId: string }) | undefined;
   /** When the last two began. */
   #fullSyncs: number[] = [];
+  #noFullSyncBefore = Number.NEGATIVE_INFINITY;
 
   /** @param from.resumeAt where the repository ends; undefined: with a dump */
   constructor(from: {
@@ -92,9 +93,7 @@ export class StreamReceiver {
           return false;
         });
         retryMs = received ? firstRetryMs : Math.min(lastRetryMs, retryMs * 2);
-        const [before = Number.NEGATIVE_INFINITY, last = 0] = this.#fullSyncs;
-        const often = performance.now() - before < fullSyncsMs && last > before;
-        await sleep(often ? afterFullSyncsMs : retryMs, undefined, { signal }).catch(() => undefined);
+        await sleep(retryMs, undefined, { signal }).catch(() => undefined);
       }
     } finally {
       await asking;
@@ -139,6 +138,10 @@ export class StreamReceiver {
       this.#say('waiting', asked ? 'Redis is shutting down' : 'Redis does not answer');
       return false;
     }
+    if (performance.now() < this.#noFullSyncBefore && !this.#goesOn(asked)) {
+      this.#say('waiting', 'the next full synchronization waits: two within a minute came to nothing');
+      return false;
+    }
     const onWait = () => this.#say('saving', 'Redis saves for a full synchronization');
     const link = await openReplication(target, this.#spool.end ?? this.#resumeAt, { signal, onWait });
     try {
@@ -153,7 +156,17 @@ export class StreamReceiver {
     } finally {
       link.close();
       this.#link = undefined;
+      const [before = Number.NEGATIVE_INFINITY, last = 0] = this.#fullSyncs;
+      const often = performance.now() - before < fullSyncsMs && last > before;
+      if (often) this.#noFullSyncBefore = performance.now() + afterFullSyncsMs;
     }
+  }
+
+  /** By what the server says a link would go on where the last one broke. */
+  #goesOn({ replicationId, offset, previousId, previousUpTo = -1, backlogFrom }: PrimarySigns): boolean {
+    const at = this.#spool.end ?? this.#resumeAt;
+    if (!at || backlogFrom === undefined || at.offset < backlogFrom || at.offset > offset) return false;
+    return at.replId === replicationId || (at.replId === previousId && at.offset <= previousUpTo);
   }
 
   /** What the server says of itself whose stream it is; its clock, too, is asked for before anything of it has a time. */

@@ -51,6 +51,12 @@ export interface StreamReport {
 }
 
 const pollMs = 50;
+/**
+ * So far behind its place the target's history goes on: beyond all that a replica of it, or an archive, can have by the time
+ * that the target stops writing, for none may go on from where it was. One byte was not enough: what was written meanwhile
+ * is as long as what we send behind the dump.
+ */
+const unreachedBytes = 2 ** 40;
 const defaultConnectMs = 20_000;
 /** A server that loads answers between two of its values, and one of them may be huge. */
 const answerMs = 5 * 60_000;
@@ -98,8 +104,7 @@ export async function streamAsPrimary(request: StreamRequest, io: StepIO): Promi
     if (request.sha256 !== undefined) await compareDump(dumpPath, request.sha256, io);
 
     const before = facts.topology.replication;
-    // Beyond all that a replica of this history can have: none may go on from where it was.
-    const offset = before.offset + 1;
+    const offset = before.offset + unreachedBytes;
     const replId = /^[0-9a-f]{40}$/.test(before.id) ? before.id : randomBytes(20).toString('hex');
     link = await openPrimaryLink({ path: dumpPath, sizeBytes, replId, offset });
     const wanted = settingsFor(link);

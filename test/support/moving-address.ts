@@ -11,16 +11,30 @@ export interface MovingAddress {
   stop(): Promise<void>;
 }
 
-/** @param answers what the server's bytes become on their way to the client */
+/** What a test does with what goes through it. */
+interface OnTheWay {
+  /** What the server's bytes become on their way to the client. */
+  readonly answers?: (bytes: Buffer) => Buffer;
+  /** Done before the server gets the client's bytes. */
+  readonly asks?: (bytes: Buffer) => Promise<void>;
+}
+
 export async function movingAddress(
   port: number,
-  answers: (bytes: Buffer) => Buffer = (bytes) => bytes,
+  { answers = (bytes) => bytes, asks }: OnTheWay = {},
 ): Promise<MovingAddress> {
   const sockets = new Set<Socket>();
   let upstreamPort = port;
   const server = createServer((client) => {
     const upstream = connect({ port: upstreamPort, host: HOST });
-    client.on('data', (bytes) => upstream.write(bytes));
+    client.on('data', async (bytes) => {
+      if (asks) {
+        client.pause();
+        await asks(bytes);
+        client.resume();
+      }
+      upstream.write(bytes);
+    });
     upstream.on('data', (bytes) => client.write(answers(bytes)));
     for (const [from, to] of [
       [client, upstream],
