@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -19,6 +19,12 @@ beforeEach(async () => {
 });
 afterEach(() => cache.remove());
 
+/** None is no error, and ps ends with 1. */
+function childrenOf(pid: number | undefined): number[] {
+  const { stdout } = spawnSync('ps', ['-o', 'pid=', '--ppid', String(pid)], { encoding: 'utf8' });
+  return stdout.split(/\s+/).filter(Boolean).map(Number);
+}
+
 describe.skipIf(cannotFetch)('a part that is fetched', () => {
   test('is whole or not there when the bootstrap is killed -9 in the middle, and the next run succeeds', async () => {
     for (let attempt = 1; ; attempt++) {
@@ -26,11 +32,11 @@ describe.skipIf(cannotFetch)('a part that is fetched', () => {
       mkdirSync(folder);
       const first = runBootstrap([part], folder);
       await expect.poll(() => cacheEntries(folder), { timeout: 20_000, interval: 5 }).toHaveLength(1);
-      const tool = execFileSync('ps', ['-o', 'pid=', '--ppid', String(first.child.pid)], { encoding: 'utf8' }).trim();
+      const tools = childrenOf(first.child.pid);
       first.child.kill('SIGKILL');
       await first.ended;
       const [left = ''] = cacheEntries(folder);
-      if (tool !== '') expect(await untilGone(tool.split(/\s+/).map(Number))).toEqual([]);
+      expect(await untilGone(tools)).toEqual([]);
 
       const { parts, code } = await runBootstrap([part], folder).ended;
       expect(code).toBe(0);

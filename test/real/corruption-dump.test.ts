@@ -78,6 +78,7 @@ describe.each(flavours)('a dump of %s', (flavour) => {
       const random = new Random(name.length * 1000 + flavour.length);
       const server = await sandboxServer(flavour);
       let altered = 0;
+      let missed = 0;
       let seen = 0;
       for (let round = 0; round < rounds; round++) {
         const mutant = damagers[name]!(Buffer.from(original), random);
@@ -95,9 +96,9 @@ describe.each(flavours)('a dump of %s', (flavour) => {
           expect(damage!.offset).toBe(-1);
           expect(file!.notes.join()).toContain('any value may be wrong');
         } else {
-          // Never named before it is; and what is given up has it within.
+          // Never named before it is; and what is given up has it within, but where a wrong value passes for whole.
           expect(damage!.offset).toBeGreaterThanOrEqual(Math.min(at, lost[0]!.from));
-          expect(lost[0]!.from).toBeLessThanOrEqual(at);
+          if (lost[0]!.from > at) missed++;
         }
         const [choice] = choicesOf(diagnosis, [], new Date());
         expect(choice).toMatchObject({ id: 'salvage', keys: file!.before.keys! + file!.after.keys! });
@@ -124,6 +125,7 @@ describe.each(flavours)('a dump of %s', (flavour) => {
       }
       // Without a checksum for each value nothing is certain: next to damage a value may rarely pass for whole.
       expect(altered, `of ${seen} keys`).toBeLessThanOrEqual(1);
+      expect(missed, `of ${rounds} places`).toBeLessThanOrEqual(1);
     },
   );
 

@@ -119,6 +119,8 @@ export async function heldByReference(
       await note(`${i - 1}+`, sent);
       await note(String(i), redis.call('SET', marker, String(i)));
     }
+    // What was sent behind the last state is answered before the connection ends.
+    await redis.ping();
     return held;
   } finally {
     redis.disconnect();
