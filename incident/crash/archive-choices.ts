@@ -22,6 +22,15 @@ export function archiveIsNewest({ archive, backups }: CrashFacts): boolean {
   return archive !== undefined && (proven === undefined || Date.parse(archive.endAt) > Date.parse(proven.time));
 }
 
+/** A dump's time has whole seconds, and bytes are seen a moment after they were written. */
+const sameMs = 2_000;
+
+/** True where its archive has writes that the dump it would load has not. With an append-only file it has all that was sent. */
+export function archiveIsAhead({ archive, local }: CrashFacts): boolean {
+  if (archive === undefined || local?.loads !== 'dump' || local.holdsUntil === undefined) return false;
+  return Date.parse(archive.endAt) - Date.parse(local.holdsUntil.at) > sameMs;
+}
+
 function ofArchive(facts: CrashFacts, kind: 'archive' | 'other-instance', target?: string): CrashChoice {
   const { endAt, destroyedAt } = facts.archive!;
   const safeUntil = { at: endAt, source: 'the end of its archive' };

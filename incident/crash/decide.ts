@@ -1,4 +1,4 @@
-import { archiveIsNewest } from './archive-choices.ts';
+import { archiveIsAhead, archiveIsNewest } from './archive-choices.ts';
 import type { CrashChoice } from './choice.ts';
 import { choicesFor } from './choices.ts';
 import { compareLocal, type LocalVerdict, newestProven } from './compare-local.ts';
@@ -80,7 +80,10 @@ function whyNot(facts: CrashFacts, local: LocalVerdict | undefined): string | un
     return 'No Sentinel answered: whether another primary was promoted is not known.';
   if (facts.hostLost) return 'Its host is gone: there is nothing to start.';
   if (!facts.local || !local) return 'What it would load is not known.';
-  if (local.state === 'good') return undefined;
+  if (local.state === 'good') {
+    if (!archiveIsAhead(facts)) return undefined;
+    return `${local.sentence} But its archive goes on beyond that, up to ${timeWords(facts.archive!.endAt)}.`;
+  }
   const elsewhere = newestProven(facts.backups) ?? facts.archive;
   const nothingElse = local.state === 'missing' && elsewhere === undefined;
   return nothingElse ? undefined : local.sentence;
@@ -122,6 +125,7 @@ function propose(facts: CrashFacts, choices: readonly CrashChoice[]): CrashChoic
   // What has the disaster in it is for a person to choose.
   const holdsDisaster = archiveIsNewest(facts) && facts.archive?.destroyedAt !== undefined;
   const sound = holdsDisaster ? undefined : (of('archive')[0] ?? other);
+  if (sound && archiveIsAhead(facts)) return sound;
   return goodLocal ?? sound ?? of('backup')[0] ?? of('start-empty')[0];
 }
 

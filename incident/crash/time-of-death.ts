@@ -16,7 +16,7 @@ export function timeOfDeath(facts: CrashFacts): TimeOfDeath | undefined {
   return latest && { ...latest, exact: false };
 }
 
-function seenAlive({ survey, local, death, backups, lastSeenAt }: CrashFacts): Moment[] {
+function seenAlive({ survey, local, death, backups, archive, lastSeenAt }: CrashFacts): Moment[] {
   const askedAt = Date.parse(survey.at);
   const ago = (seconds: number) => new Date(askedAt - seconds * 1000).toISOString();
   const newest = backups
@@ -37,6 +37,10 @@ function seenAlive({ survey, local, death, backups, lastSeenAt }: CrashFacts): M
         : [{ at: ago(lastReplySeconds), source: `the Sentinel ${address}, which it last answered then` }],
     ),
     ...(local?.holdsUntil ? [local.holdsUntil] : []),
+    // Where another one is primary its archive goes on from that.
+    ...(archive && !survey.servers.some(({ role }) => role === 'primary')
+      ? [{ at: archive.endAt, source: 'the end of its archive' }]
+      : []),
     ...(newest ? [{ at: newest, source: 'the newest backup' }] : []),
   ];
 }

@@ -17,6 +17,9 @@ const settings = {
   'auto-aof-rewrite-percentage': '0',
 };
 
+/** Nothing of it is on the disk of its machine. */
+const inMemory = { ...debugAllowed(), appendonly: 'no', 'repl-diskless-sync-delay': '0' };
+
 /** A Redis with something of every type that its agent can start, and that is followed into S3 as `orders`. */
 export interface FollowedOnS3 {
   readonly redis: RedisServer;
@@ -31,16 +34,17 @@ export interface FollowedOnS3 {
 /** However busy the machine is, in ms. */
 const patienceMs = 240_000;
 
-export async function startFollowedOnS3(): Promise<FollowedOnS3> {
-  const redis = await startRedis({ config: settings });
+export async function startFollowedOnS3(from: 'file' | 'replication' = 'file'): Promise<FollowedOnS3> {
+  const config = from === 'file' ? settings : inMemory;
+  const redis = await startRedis({ config });
   await fillEveryType(redis);
-  const started = { ...settings, port: String(redis.port), bind: '127.0.0.1', dir: redis.dir, save: '' };
+  const started = { ...config, port: String(redis.port), bind: '127.0.0.1', dir: redis.dir, save: '' };
   const args = Object.entries(started).flatMap(([name, value]) => [`--${name}`, value]);
   const on = await startOnS3({
     servers: { orders: redis },
     // A busy machine is no dead agent: following begins anew with each that is taken for one.
     timeouts: { heartbeat: '10s', roleSilence: '5m' },
-    instance: () => ({ archive: { segmentEvery: '1s' }, host: { service: { process: { args } } } }),
+    instance: () => ({ archive: { from, segmentEvery: '1s' }, host: { service: { process: { args } } } }),
   });
   Object.assign(process.env, on.store.env);
   const repository = await openRepository(on.config.repository as Parameters<typeof openRepository>[0]);

@@ -60,6 +60,16 @@ describe('a node whose append-only file is archived', () => {
     expect(decideCrash(holdsIt).default).toBeUndefined();
   });
 
+  test('and whose dump is whole but older than the end of the archive is not started from it unasked', () => {
+    const facts = crash({ local: localDump(60), backups: [backup(3_600)], archive });
+    expect(decideCrash(facts)).toMatchObject({ primaryMayStart: false, default: 'archive' });
+    expect(idsOf(facts)).toEqual(['start-local', 'archive', `backup:${backup(3_600).id}`]);
+    const same = { ...facts, archive: { endAt: secondsBefore(60) } };
+    expect(decideCrash(same)).toMatchObject({ primaryMayStart: true, default: 'start-local' });
+    const { death: _, ...unseen } = facts;
+    expect(decideCrash(unseen).lossWindow).toMatchObject({ from: secondsBefore(2), to: secondsBefore(2) });
+  });
+
   test('is started from its own file where that has all', () => {
     expect(decideCrash(crash({ local: localAof(120), backups: [], archive })).default).toBe('start-local');
   });
