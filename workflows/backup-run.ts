@@ -11,14 +11,20 @@ import type { RunStory } from './run-story.ts';
  * One backup, from the save to the verdict, by whoever owns the instance: `scheduledBackup`, or a runbook that keeps what
  * is live before it replaces it.
  *
+ * @param openIncident the runbook that was begun since; asked before each save, for what is live then may be the incident's
  * @throws BACKUP_CONTRADICTED when a check contradicted it; what a step failed with
  */
 export async function backUp(
   policy: InstancePolicy,
   subject: BackupSubject,
   story: RunStory,
+  openIncident: () => Promise<string | undefined> = async () => undefined,
 ): Promise<PublishedBackup> {
   const steps = backupSteps(policy, story);
+  let { incident } = subject;
+  const beforeSave = async () => {
+    incident ??= await openIncident();
+  };
   let stored = false;
   let dumpDir: string | undefined;
   try {
@@ -27,15 +33,15 @@ export async function backUp(
     dumpDir = preflight.dump?.dir;
     const dump =
       preflight.source === 'dump-file'
-        ? await fromDumpFile(steps, story, subject, preflight, policy.backup.rewriteAof)
-        : await byReplication(steps, story, subject, preflight);
+        ? await fromDumpFile(steps, story, subject, { preflight, beforeSave, rewriteAof: policy.backup.rewriteAof })
+        : await byReplication(steps, story, subject, { preflight, beforeSave });
 
     story.phase('proving');
     // What is contradicted already needs no load to fail.
     const damaged = dump.checks.some(({ result }) => result === 'contradicted');
     const proof = damaged ? { checks: [] } : await steps.loadAndVerify(subject, dump.facts, dump.object);
 
-    const backup = await steps.publish({ subject, preflight, dump, proof });
+    const backup = await steps.publish({ subject: { ...subject, incident }, preflight, dump, proof });
     stored = true;
     story.phase('done', { outcome: backup.state });
     if (backup.state === 'failed') throw contradicted(backup);
@@ -49,18 +55,21 @@ export async function backUp(
   }
 }
 
-type Preflight = Awaited<ReturnType<BackupSteps['preflight']>>;
+interface Saving {
+  readonly preflight: Awaited<ReturnType<BackupSteps['preflight']>>;
+  readonly beforeSave: () => Promise<void>;
+}
 
 /** The dump that Redis writes on its own disk, pinned there and stored from there. */
 async function fromDumpFile(
   steps: BackupSteps,
   story: RunStory,
   subject: BackupSubject,
-  preflight: Preflight,
-  rewriteAof: boolean,
+  { preflight, beforeSave, rewriteAof }: Saving & { readonly rewriteAof: boolean },
 ) {
   for (let attempt = 1; ; attempt += 1) {
     try {
+      await beforeSave();
       const start = await steps.bgsave(subject, attempt);
       const { endedAt, ahead } = await steps.waitForBgsave(subject, start, attempt);
       const pin = await steps.pin(subject, preflight, start, attempt);
@@ -82,7 +91,13 @@ async function fromDumpFile(
 }
 
 /** No agent beside Redis: the dump comes over a replication link and goes straight to the repository. */
-async function byReplication(steps: BackupSteps, story: RunStory, subject: BackupSubject, preflight: Preflight) {
+async function byReplication(
+  steps: BackupSteps,
+  story: RunStory,
+  subject: BackupSubject,
+  { preflight, beforeSave }: Saving,
+) {
+  await beforeSave();
   story.phase('storing');
   const replicated = await steps.replicate(subject, preflight);
   const verified = await steps.verifyUpload(subject, replicated.object);

@@ -4,7 +4,9 @@ import {
   CancellationScope,
   condition,
   defineSignal,
+  getExternalWorkflowHandle,
   ParentClosePolicy,
+  patched,
   proxyActivities,
   setHandler,
   sleep,
@@ -28,6 +30,8 @@ export async function instanceOwner(_owner: { workflowId: string }): Promise<voi
 }
 
 export interface Ownership {
+  /** A runbook has taken the instance over meanwhile. */
+  readonly taken: boolean;
   /** Lets go of the instance. Whoever does not do it lets go by ending. */
   release(): Promise<void>;
 }
@@ -56,7 +60,15 @@ export async function ownInstance(instance: string): Promise<Ownership> {
           memo: { owner: me.workflowId },
         }),
       );
+      let ended = false;
+      const noteEnd = () => {
+        ended = true;
+      };
+      lock.result().then(noteEnd, noteEnd);
       return {
+        get taken() {
+          return ended;
+        },
         release: async () => {
           try {
             await lock.signal(releaseSignal);
@@ -83,6 +95,36 @@ export async function ownInstance(instance: string): Promise<Ownership> {
   }
 }
 
+/** What a runbook takes an instance over with; until the lock of its owner is gone. */
+const takeOverEveryMs = 100;
+
+/**
+ * As `ownInstance`, for a runbook, which waits for no backup: one that owns the instance goes on without owning it, as one does
+ * that is begun beside the runbook.
+ *
+ * @throws ApplicationFailure INSTANCE_BUSY where another runbook, or a restore, owns it
+ */
+export async function ownForIncident(instance: string): Promise<Ownership> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await ownInstance(instance);
+    } catch (error) {
+      const isBackup = busyWith(error)?.ownerType === 'scheduledBackup';
+      if (!isBackup || attempt === TRIES || !patched('take-over-from-backup')) throw error;
+      const lock = getExternalWorkflowHandle(`owner/${instance}`);
+      // Gone already: the backup has just ended.
+      await lock.signal(releaseSignal).catch(() => undefined);
+      await sleep(takeOverEveryMs);
+    }
+  }
+}
+
+/** Who has the instance, where that is what it failed with. */
+function busyWith(error: unknown): { owner: string; ownerType: string } | undefined {
+  if (!(error instanceof ApplicationFailure) || error.type !== 'INSTANCE_BUSY') return undefined;
+  return (error.details ?? [])[0] as { owner: string; ownerType: string } | undefined;
+}
+
 /** Runbooks that stand still for a person, for hours if need be: backups go on beside them, and say so. */
 const INCIDENTS = new Set(['recoverNodeCrash', 'recoverDataCorruption', 'recoverAccidentalFlush', 'restoreToPoint']);
 
@@ -96,9 +138,14 @@ export async function ownBesideIncident(instance: string): Promise<{ owner?: Own
   try {
     return { owner: await ownInstance(instance) };
   } catch (error) {
-    if (!(error instanceof ApplicationFailure) || error.type !== 'INSTANCE_BUSY') throw error;
-    const [busy] = (error.details ?? []) as { owner: string; ownerType: string }[];
+    const busy = busyWith(error);
     if (!busy || !INCIDENTS.has(busy.ownerType)) throw error;
     return { incident: busy.owner };
   }
+}
+
+/** The runbook that has taken the instance over from a backup meanwhile. */
+export async function incidentSince(instance: string, owner: Ownership | undefined): Promise<string | undefined> {
+  if (!owner?.taken) return undefined;
+  return (await describeOwner({ instance }))?.workflowId ?? 'an incident';
 }

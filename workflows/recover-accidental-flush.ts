@@ -10,7 +10,7 @@ import { type FlushReplay, findReplay } from './flush-replay.ts';
 import { Gates } from './gate.ts';
 import { type HeldFence, holdFence } from './held-fence.ts';
 import { IncidentLog } from './incident-log.ts';
-import { ownInstance } from './instance-owner.ts';
+import { ownForIncident } from './instance-owner.ts';
 import { compareEverything, type PlannedRestore, type PutBack, putBack } from './put-back.ts';
 import { keepWhatIsLive } from './restore-gate.ts';
 import { restoreSteps } from './restore-steps.ts';
@@ -42,7 +42,7 @@ export async function recoverAccidentalFlush(input: RecoverAccidentalFlushInput)
   const plan = await readPolicy({ instance, startedAt, nonce: uuid4() });
   const { policy } = plan;
   gates.under(policy);
-  const owner = await ownInstance(instance);
+  const owner = await ownForIncident(instance);
   const steps = restoreSteps(policy, policy, story);
   const log = new IncidentLog(policy, story, gates, 'accidental-flush');
   let fence: HeldFence | undefined;

@@ -10,7 +10,7 @@ import { crashSteps } from './crash-steps.ts';
 import { failureCode, sentenceOf } from './failure-code.ts';
 import { type GatePlan, Gates } from './gate.ts';
 import { IncidentLog } from './incident-log.ts';
-import { ownInstance } from './instance-owner.ts';
+import { ownForIncident } from './instance-owner.ts';
 import { withPatience } from './park.ts';
 import { keepWhatIsLive } from './restore-gate.ts';
 import { restoreSteps } from './restore-steps.ts';
@@ -33,7 +33,7 @@ export async function recoverDataCorruption({ instance }: { readonly instance: s
   const plan = await readPolicy({ instance, startedAt, nonce: uuid4() });
   const { policy } = plan;
   gates.under(policy);
-  const owner = await ownInstance(instance);
+  const owner = await ownForIncident(instance);
   const log = new IncidentLog(policy, story, gates, 'data-corruption');
   const subject = { instance, policyDigest: policy.digest, restoreId: uuid4() };
   const steps = corruptionSteps(policy, story);

@@ -8,7 +8,7 @@ import { crashSteps } from './crash-steps.ts';
 import { failureCode, sentenceOf } from './failure-code.ts';
 import { type GatePlan, Gates } from './gate.ts';
 import { IncidentLog } from './incident-log.ts';
-import { ownInstance } from './instance-owner.ts';
+import { ownForIncident } from './instance-owner.ts';
 import { withPatience } from './park.ts';
 import { restoreSteps } from './restore-steps.ts';
 import { RunStory } from './run-story.ts';
@@ -33,7 +33,7 @@ export async function recoverNodeCrash(input: RecoverNodeCrashInput): Promise<Ru
   const startedAt = workflowInfo().startTime.toISOString();
   const { policy } = await readPolicy({ instance, startedAt, nonce: uuid4() });
   gates.under(policy);
-  const owner = await ownInstance(instance);
+  const owner = await ownForIncident(instance);
   const restoring = restoreSteps(policy, policy, story);
   const log = new IncidentLog(policy, story, gates, 'node-crash');
   const subject = { instance, policyDigest: policy.digest, restoreId: uuid4() };

@@ -3,7 +3,7 @@ import type { PublishedBackup } from '../backup/publish.ts';
 import type { Tier } from '../policy/tier.ts';
 import { backUp } from './backup-run.ts';
 import { readPolicy } from './backup-steps.ts';
-import { ownBesideIncident } from './instance-owner.ts';
+import { incidentSince, ownBesideIncident } from './instance-owner.ts';
 import { RunStory } from './run-story.ts';
 
 export interface ScheduledBackupInput {
@@ -31,7 +31,10 @@ export async function scheduledBackup(input: ScheduledBackupInput): Promise<Sche
   if (incident) story.tell(`${incident} is open: this backup is taken beside it, and flagged`);
   try {
     const subject = { instance: input.instance, policyDigest: policy.digest, backupId, tier, incident };
-    return { instance: input.instance, backup: await backUp(policy, subject, story) };
+    return {
+      instance: input.instance,
+      backup: await backUp(policy, subject, story, () => incidentSince(input.instance, owner)),
+    };
   } finally {
     await CancellationScope.nonCancellable(async () => owner?.release());
   }

@@ -1,14 +1,18 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   CreateMultipartUploadCommand,
   ListMultipartUploadsCommand,
   ListObjectsV2Command,
   PutObjectCommand,
 } from '@aws-sdk/client-s3';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { utcTime } from '../../repository/layout.ts';
+import type { ScheduledBackupResult } from '../../workflows/scheduled-backup.ts';
 import { searchAttributes } from '../../workflows/search-attributes.ts';
 import { connectTo, fillEveryType, slowSaves, untilSaving } from '../support/dataset.ts';
 import { failureOf } from '../support/failure-of.ts';
+import { approve, TOLD_APART_MS, untilAsked } from '../support/flush-incident.ts';
 import { lookAround } from '../support/left-as-found.ts';
 import { untilStep } from '../support/run-steps.ts';
 import { type S3Deployment, startOnS3 } from '../support/s3-deployment.ts';
@@ -17,6 +21,11 @@ import { type RedisServer, startRedis } from '../support/servers.ts';
 
 /** A dead owner must have let go by then; measured: under two seconds, on a busy machine with a run's start up to ten. */
 const SOON_MS = 25_000;
+
+async function untilFenced(live: Redis): Promise<void> {
+  const refused = () => live.set('anything', 1).catch(({ message }: Error) => message);
+  await expect.poll(refused, { timeout: 20_000 }).toMatch(/NOPERM/);
+}
 
 describe('one workflow at a time owns an instance', () => {
   let redis: RedisServer;
@@ -52,6 +61,36 @@ describe('one workflow at a time owns an instance', () => {
     expect(await first.result()).toMatchObject({ backup: { state: 'verified' } });
     await around.nothingIsLeft();
     await around.nextRunSucceeds();
+  });
+
+  it('a runbook waits for no backup: that goes on beside it, and later ones are flagged; a second runbook is refused', async () => {
+    await on.deployment.backup('orders');
+    await sleep(TOLD_APART_MS);
+    const backup = await owner();
+    const live = await connectTo(redis);
+    await live.flushdb();
+    const runbook = (id: string) =>
+      on.deployment.client.workflow.start('recoverAccidentalFlush', {
+        taskQueue: 'rewind',
+        workflowId: id,
+        args: [{ instance: 'orders' }],
+      });
+    const first = await runbook('accidental-flush/orders');
+    await untilFenced(live);
+    expect((await backup.describe()).status.name).toBe('RUNNING');
+    const waiting = await untilAsked(first);
+    expect(await failureOf(await runbook('typed-by-hand'))).toMatchObject({
+      code: 'INSTANCE_BUSY',
+      message: expect.stringContaining('accidental-flush/orders'),
+    });
+    // Its save was begun before anything happened.
+    const { backup: before } = (await backup.result()) as ScheduledBackupResult;
+    expect(before).toMatchObject({ state: 'verified' });
+    expect(before.flagged).toBeUndefined();
+    expect((await on.deployment.backup('orders')).backup.flagged).toContain('accidental-flush/orders was open');
+    await approve(first, waiting);
+    expect(await first.result()).toMatchObject({ recovered: true });
+    live.disconnect();
   });
 
   const ends = {
