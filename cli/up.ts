@@ -18,13 +18,14 @@ import {
   withEmbedded,
   writeEmbedded,
 } from './effective-config.ts';
+import { keepWorkerProcess } from './kept-worker.ts';
 import type { CliContext } from './main.ts';
 import type { ExitCode } from './output.ts';
 import { provideParts } from './provide-parts.ts';
 import { backupOf, runWorkflow, sentenceOfBackup } from './run-workflow.ts';
 import { startDemoRedis } from './up/demo-redis.ts';
 import { embeddedPorts } from './up/ports.ts';
-import { startWorkerProcess, type WorkerProcess } from './worker-processes.ts';
+import type { WorkerProcess } from './worker-processes.ts';
 
 interface Running {
   readonly programs: LeashedProcess[];
@@ -128,7 +129,7 @@ async function startRoles(context: CliContext, effective: EffectiveConfig, runni
   const env = { ...context.env, REWIND_HOME: effective.home };
   const args = effective.config.path ? ['--config', effective.config.path] : [];
   const roles = (['orchestrator', 'host', 'sandbox'] as const).map((role) =>
-    startWorkerProcess(role, { home: effective.home, args, env }),
+    keepWorkerProcess(role, { home: effective.home, args, env }, context.output.log),
   );
   const started = await Promise.allSettled(roles);
   // Those that run have to be known before the first that does not is told of: they are to be ended, too.
@@ -161,5 +162,7 @@ function untilAborted(signal: AbortSignal): Promise<void> {
 
 async function unexpectedEnd(worker: WorkerProcess): Promise<never> {
   const code = await worker.ended;
-  throw new Error(`the ${worker.role} worker ended with ${code}`);
+  throw new Error(
+    `the ${worker.role} worker ended again and again, last with ${code ?? 'a signal'}; its log is in the state folder`,
+  );
 }

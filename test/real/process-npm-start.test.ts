@@ -82,6 +82,23 @@ describe.skipIf(npm === undefined)('npm start', { timeout: 3 * upWithinMs }, () 
     expect(tickets()).toEqual([]);
   });
 
+  test('starts a worker that was killed -9 again, and stays up', async () => {
+    const start = await upAndRunning();
+    const hosts = () => descendants(start.npm.pid).filter((each) => each.args.includes('--role host'));
+    const killed = hosts()[0]?.pid as number;
+    process.kill(killed, 'SIGKILL');
+    await expect
+      .poll(start.said, { timeout: upWithinMs })
+      .toContain('the host worker ended (killed); it is started again');
+    const another = () => hosts().some(({ pid }) => pid !== killed);
+    await expect.poll(another, { timeout: upWithinMs }).toBe(true);
+    expect(start.npm.exitCode).toBeNull();
+    const all = start.pids();
+    process.kill(-start.npm.pid, 'SIGINT');
+    await once(start.npm, 'exit');
+    expect(await untilGone(all, 30_000)).toEqual([]);
+  });
+
   test('leaves nothing running when npm is killed -9; the next start is not blocked, and a closed terminal ends that', async () => {
     const first = await upAndRunning();
     const all = first.pids();
