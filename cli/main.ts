@@ -62,7 +62,7 @@ const program = new Command('rewind')
   .option('--json', 'one JSON document on stdout and nothing else there')
   .addHelpText(
     'after',
-    '\nExit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 the goal was not met, 4 rejected at a gate.',
+    '\nExit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 the goal was not\nmet, 4 rejected at a gate.',
   )
   .exitOverride();
 
@@ -240,7 +240,7 @@ program
 
 program
   .command('diff')
-  .description('which keys differ between two of: a backup, latest, live; counts, and the names in a file')
+  .description('which keys differ between two of: a backup, a moment, latest, live; counts, and the names in a file')
   .argument('<name>', 'instance')
   .argument('<a>', 'id of a backup, a moment, latest or live')
   .argument('<b>', 'id of a backup, a moment, latest or live')

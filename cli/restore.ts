@@ -95,7 +95,9 @@ export function sentenceOfRestore({
   const proof = moment && (path || url) ? 'a moment of the archive that a server of ours has started from' : undefined;
   const provenOrNot = proof ?? (verified ? 'a backup that was proven by loading it' : 'a backup that was NEVER proven');
   return [
-    `restored ${to} into ${into}: ${restored} keys put back, ${replaced} replaced, ${kept} live ones kept, ${expired} had expired`,
+    // A moment's id is its position, which stands below.
+    `restored ${moment ? 'a moment' : to} into ${into}:`,
+    `  ${restored} keys put back, ${replaced} replaced, ${kept} live ones kept, ${expired} had expired`,
     path || url ? `  from ${provenOrNot}` : `  compared with the backup: ${verified ? 'equal' : 'NOT compared'}`,
     ...(moment ? [`  as of ${moment.time}, position ${moment.position} of timeline ${moment.timeline}`] : []),
     ...(moment ? [`  known ${moment.precision}`] : []),
