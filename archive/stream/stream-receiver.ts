@@ -36,8 +36,11 @@ function isPings(chunk: Buffer): boolean {
   return true;
 }
 
+const isFull = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
+
 /**
- * - `waiting`: for the server
+ * - `waiting`: for the server, or for room on the disk
  * - `saving`: the server sends a dump
  * - `receiving`: the link is up
  * - `full`: what waits for the store has reached its limit; the link is closed
@@ -65,6 +68,7 @@ export class StreamReceiver {
   #link: (Pick<ReplicationStream, 'close'> & { readonly runId: string }) | undefined;
   /** When the last two began. */
   #fullSyncs: number[] = [];
+  #diskFull = false;
   #noFullSyncBefore = Number.NEGATIVE_INFINITY;
 
   /** @param from.resumeAt where the repository ends; undefined: with a dump */
@@ -89,6 +93,7 @@ export class StreamReceiver {
       for (let retryMs = firstRetryMs; !signal.aborted && this.failed === undefined; ) {
         const received = await this.#connect(signal).catch((error: unknown) => {
           if (!signal.aborted) this.#say('waiting', error instanceof Error ? error.message : String(error));
+          this.#diskFull = isFull(error);
           if (error instanceof RewindError && final.includes(error.code)) this.#fail(error);
           return false;
         });
@@ -132,6 +137,8 @@ export class StreamReceiver {
   /** @returns whether anything was received */
   async #connect(signal: AbortSignal): Promise<boolean> {
     await this.#room(signal);
+    // A dump for a disk that does not take it costs the server a fork for nothing.
+    if (this.#diskFull) await this.#spool.proveRoom();
     const target = await this.#locate();
     const asked = await this.#watch.ask(target);
     if (!asked || asked.shuttingDown) {
@@ -231,6 +238,9 @@ export class StreamReceiver {
           break;
         }
       }
+    } catch (error) {
+      // Of a link that is closed because the disk takes no more the disk is the reason.
+      throw failed ? failed.error : error;
     } finally {
       while (writing) await writing;
     }

@@ -94,7 +94,10 @@ export class StreamRun {
     const length = chunks.reduce((sum, { bytes }) => sum + bytes.length, 0);
     const pieces = chunks.map(({ bytes }) => bytes);
     const { bytesWritten } = await file.handle.writev(pieces, file.end - file.from);
-    if (bytesWritten < length) throw new Error('the disk took a part only of what was received');
+    if (bytesWritten < length) {
+      await file.handle.truncate(file.end - file.from);
+      throw Object.assign(new Error('the disk took a part only of what was received'), { code: 'ENOSPC' });
+    }
     file.end += length;
     for (const { bytes, seenMs } of chunks) {
       this.#end += bytes.length;

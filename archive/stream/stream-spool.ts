@@ -18,6 +18,9 @@ const bootIdFile = '/proc/sys/kernel/random/boot_id';
 /** The oldest, which is being stored, and the newest; what stood between them is a gap then. */
 const mostRuns = 3;
 
+/** A disk that takes so much is not full. */
+const roomBytes = 256 * 1024;
+
 /** What was received and is not in the repository yet: runs, the oldest first. Only the last one grows. */
 export class StreamSpool {
   readonly folder: string;
@@ -109,6 +112,16 @@ export class StreamSpool {
   async leave(run: StreamRun): Promise<void> {
     this.#runs = this.#runs.filter((each) => each !== run);
     await run.remove();
+  }
+
+  /** @throws where the disk takes nothing */
+  async proveRoom(): Promise<void> {
+    const path = join(this.folder, 'room.part');
+    try {
+      await writeFile(path, Buffer.alloc(roomBytes), { mode: 0o600 });
+    } finally {
+      await unlink(path).catch(() => undefined);
+    }
   }
 
   async clear(): Promise<void> {
