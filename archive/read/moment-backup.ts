@@ -17,6 +17,7 @@ import { type ProofSettings, proveStored } from '../../sandbox/prove.ts';
 import { loadMoment } from './load-moment.ts';
 import type { Moment } from './moment.ts';
 import type { ArchivePlace } from './records.ts';
+import { storeServerOfMoment } from './server-of-moment.ts';
 
 /**
  * Makes a moment a backup as any other: laid down, loaded by a real server (which proves the replay), saved, stored, and
@@ -45,6 +46,7 @@ export async function materializeMoment(
     const path = join(dir, 'dump.rdb');
     const inspection = await inspectRdb({ path }, { signal: io.signal });
     const { size } = await stat(path);
+    const serverFile = await storeServerOfMoment(place, moment, name);
     const key = backupObject(name, 'dump.rdb');
     const object = await repository.putFile(
       key,
@@ -55,9 +57,9 @@ export async function materializeMoment(
         onProgress: (done, total) => io.onProgress({ phase: 'upload', done, total, unit: 'bytes' }),
       },
     );
-    return { inspection, object, startedAt, loaded };
+    return { inspection, object, serverFile, startedAt, loaded };
   });
-  const { inspection, object, startedAt } = saved;
+  const { inspection, object, serverFile, startedAt } = saved;
   const facts = factsOf(inspection);
   const found = await repository.verifyStored(object.key, object);
   const stored = { name: 'stored', result: 'ok', detail: `in the store: ${found.sizeBytes} bytes` } as const;
@@ -87,6 +89,7 @@ export async function materializeMoment(
       encryption: object.encryption,
       storeChecksum: object.checksum ?? null,
     },
+    serverFile,
     keys: { total: facts.keys, withExpiry: facts.keysWithExpiry, byDatabase: facts.keysByDatabase },
     functionLibraries: facts.functionLibraries,
     modules: [...facts.modules],

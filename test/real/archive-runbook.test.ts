@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readIdentity } from '../../repository/identity.ts';
 import { openRepository } from '../../repository/open.ts';
+import type { Repository } from '../../repository/repository.ts';
 import { ArchiveCutter } from '../support/archive-cutter.ts';
 import { dataDigest, debugAllowed } from '../support/data-digest.ts';
 import { connectTo, fillEveryType } from '../support/dataset.ts';
@@ -11,7 +13,15 @@ import { type TemporaryFolder, temporaryFolder } from '../support/temporary-fold
 
 const withAof = { ...debugAllowed(), appendonly: 'yes', appendfsync: 'always', 'aof-disable-auto-gc': 'yes' };
 
-describe('an instance with an archive, and no backup at all', { timeout: 400_000 }, () => {
+const patient = { timeout: 400_000 };
+
+/** As the roles of a deployment see it. */
+async function repositoryOf(on: S3Deployment): Promise<Repository> {
+  Object.assign(process.env, on.store.env);
+  return openRepository(on.config.repository as Parameters<typeof openRepository>[0]);
+}
+
+describe('an instance with an archive, and no backup at all', patient, () => {
   let folder: TemporaryFolder;
   let redis: RedisServer;
   let on: S3Deployment;
@@ -22,9 +32,7 @@ describe('an instance with an archive, and no backup at all', { timeout: 400_000
     redis = await startRedis({ config: withAof });
     await fillEveryType(redis);
     on = await startOnS3({ servers: { orders: redis } });
-    Object.assign(process.env, on.store.env);
-    const { repository } = on.config;
-    const cutter = new ArchiveCutter(await openRepository(repository as Parameters<typeof openRepository>[0]));
+    const cutter = new ArchiveCutter(await repositoryOf(on));
     await cutter.begin('first');
     digest = await dataDigest(redis);
     const live = await connectTo(redis);
@@ -70,3 +78,37 @@ describe('an instance with an archive, and no backup at all', { timeout: 400_000
     expect(await dataDigest(redis)).toBe(digest);
   });
 });
+
+it(
+  'a moment comes into another instance, which is offered the users and settings that a backup tells of',
+  patient,
+  async () => {
+    const [redis, spare] = await Promise.all([startRedis({ config: withAof }), startRedis({ config: debugAllowed() })]);
+    const on = await startOnS3({ servers: { orders: redis, spare } });
+    try {
+      await fillEveryType(redis);
+      const live = await connectTo(redis);
+      await live.call('ACL', 'SETUSER', 'app', 'on', '>a-password', '~*', '+get');
+      await on.deployment.backup('orders');
+      await live.set('since', 'the backup');
+      const digest = await dataDigest(redis);
+      await live.flushall();
+      live.disconnect();
+      const repository = await repositoryOf(on);
+      const { id: identity } = (await readIdentity(repository, 'orders'))!;
+      const cutter = new ArchiveCutter(repository, { identity });
+      await cutter.begin('first');
+      await cutter.look(redis.dir);
+      const restoring = await on.deployment.client.workflow.start('restoreToPoint', {
+        taskQueue: 'rewind',
+        workflowId: 'restore/orders',
+        args: [{ instance: 'orders', to: 'before-flush', into: 'instance:spare' }],
+      });
+      const moment = { timeline: 1 };
+      expect(await restoring.result()).toMatchObject({ verified: true, moment, server: { users: 1 } });
+      expect(await dataDigest(spare)).toBe(digest);
+    } finally {
+      await on.stop();
+    }
+  },
+);

@@ -20,6 +20,8 @@ import type { Repository } from '../../repository/repository.ts';
 
 export interface CutterOptions {
   readonly instance?: string;
+  /** Of the instance whose backups are in the same repository; default: one of its own. */
+  readonly identity?: string;
   readonly version?: string;
   /** Bytes after which a segment is cut, at the next unit's end. */
   readonly segmentBytes?: () => number;
@@ -42,7 +44,7 @@ const destructive = new Set(['flushall', 'flushdb', 'swapdb']);
 export class ArchiveCutter {
   readonly repository: Repository;
   readonly instance: string;
-  readonly identity = randomUUID();
+  readonly identity: string;
   readonly units: ArchivedUnit[] = [];
   readonly #options: CutterOptions;
   #timeline = 0;
@@ -55,6 +57,7 @@ export class ArchiveCutter {
   constructor(repository: Repository, options: CutterOptions = {}) {
     this.repository = repository;
     this.instance = options.instance ?? 'orders';
+    this.identity = options.identity ?? randomUUID();
     this.#options = options;
   }
 
