@@ -3,6 +3,7 @@ import { type Finding, failureFinding } from './finding.ts';
 import { isFailure, type Observed } from './observed.ts';
 import { redisCli } from './redis-cli.ts';
 import { aclFix } from './rights.ts';
+import { sentence } from './words.ts';
 
 /** Redis cannot be asked: nothing else can be said of it. */
 export function reachFindings(observed: Observed): Finding[] {
@@ -15,7 +16,7 @@ export function reachFindings(observed: Observed): Finding[] {
     {
       code,
       severity: 'error',
-      consequence: `${where}: ${message} No backup can be taken.`,
+      consequence: `${where}: ${sentence(message)} No backup can be taken.`,
       fix: fixFor(code, message, observed) ?? next,
     },
   ];

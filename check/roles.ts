@@ -1,12 +1,13 @@
 import { type Finding, failureFinding } from './finding.ts';
 import { isFailure, type Observed, type QueueFacts, type TemporalFacts } from './observed.ts';
+import { sentence } from './words.ts';
 
 /** Temporal, and the processes that must be there for a backup by schedule. */
 export function roleFindings({ temporal, policy }: Observed): Finding[] {
   const { instance } = policy;
   if (isFailure(temporal)) {
     const { code, message, next } = temporal.failure;
-    const consequence = `${message} No backup is taken by schedule, and only what can be seen from here was looked at.`;
+    const consequence = `${sentence(message)} No backup is taken by schedule, and only what can be seen from here was looked at.`;
     return [
       { code, severity: 'error', consequence, fix: code === 'TEMPORAL_UNREACHABLE' ? withoutTemporal(instance) : next },
     ];

@@ -1,13 +1,14 @@
 import { storeClockFindings } from './clock.ts';
 import { type Finding, failureFinding } from './finding.ts';
 import { isFailure, type Observed, type Reader } from './observed.ts';
+import { sentence } from './words.ts';
 
 /** What became of the probe that went through the repository: written, looked at, read back by others, removed. */
 export function storeFindings({ probe, policy }: Observed): Finding[] {
   const { written, readings, notRemoved } = probe;
   if (isFailure(written)) {
     const { code, message, next } = written.failure;
-    return [{ code, severity: 'error', consequence: `${message} No backup can be stored.`, fix: next }];
+    return [{ code, severity: 'error', consequence: `${sentence(message)} No backup can be stored.`, fix: next }];
   }
   const findings: Finding[] = [];
   for (const [reader, answer] of Object.entries(readings) as [Reader, (typeof readings)[Reader]][]) {

@@ -10,6 +10,9 @@ export function bytesInWords(bytes: number): string {
   return `${unit === 0 ? value : value.toPrecision(3)} ${units[unit]}`;
 }
 
+/** What another program said, so that the next sentence can follow it. */
+export const sentence = (said: string): string => (/[.!?]$/.test(said) ? said : `${said}.`);
+
 /** `2 min 5 s`, `3 h`, `2 d 4 h`: the two largest units. */
 export function durationInWords(seconds: number): string {
   const whole = Math.round(seconds);

@@ -49,7 +49,10 @@ const SILENT_MS = 20_000;
 export async function findAskedRun(client: Client, named: string, kind: AnswerKind, step?: string): Promise<AskedRun> {
   const { workflowId, runId, status } = await describeRun(client, named);
   if (status.name !== 'RUNNING') {
-    throw new RewindError('ANSWER_REFUSED', `${workflowId} waits for nobody any more: it is ${status.name}.`);
+    throw new RewindError('ANSWER_REFUSED', `${workflowId} waits for nobody any more: it is ${status.name}.`, {
+      safe: 'Nothing was answered or changed.',
+      next: 'See what waits now: rewind status',
+    });
   }
   const handle = client.workflow.getHandle(workflowId, runId);
   const progress = await progressOf(client, handle);

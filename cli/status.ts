@@ -52,7 +52,8 @@ export async function status(context: CliContext, _options: object, name?: strin
   }
   const ui = effective.embedded.temporal?.ui;
   const temporal = { ...temporalAddress(effective.temporal), ...(ui ? { ui } : {}), reachable: runs !== undefined };
-  context.output.answer(asText(instances, ui), { temporal, instances });
+  // One of our own that does not answer has no page either.
+  context.output.answer(asText(instances, runs && ui), { temporal, instances });
   return Object.values(instances).some(wantsAttention) ? 3 : 0;
 }
 

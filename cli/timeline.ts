@@ -4,7 +4,7 @@ import { openRepository } from '../repository/open.ts';
 import { effectiveConfig } from './effective-config.ts';
 import type { CliContext } from './main.ts';
 import type { ExitCode } from './output.ts';
-import { wrap } from './wrap.ts';
+import { COLUMNS, wrap } from './wrap.ts';
 
 /** Every moment of the archive that can be restored, from the repository alone. */
 export async function timeline(context: CliContext, _options: object, instance: string): Promise<ExitCode> {
@@ -84,7 +84,7 @@ function linesOf(picture: TimelinePicture, width: number): string[] {
   const head = `timeline ${timeline} (${why}${left})`;
   if (!from || !to) return [head, '  nothing of it can be restored yet'];
   const row = (at: { timeMs: number; position: number }, what: string) =>
-    `  ${iso(at.timeMs)}  ${String(at.position).padStart(width)}  ${what}`.slice(0, 80);
+    cut(`  ${iso(at.timeMs)}  ${String(at.position).padStart(width)}  ${what}`);
   const marked = [
     ...gaps.flatMap((gap) => [
       { at: gap.from, what: 'GAP begins' },
@@ -105,6 +105,8 @@ function linesOf(picture: TimelinePicture, width: number): string[] {
     row(to, `last moment${gaps.length === 0 ? ', no gap in between' : ''}`),
   ];
 }
+
+const cut = (line: string): string => (line.length > COLUMNS ? `${line.slice(0, COLUMNS - 1)}…` : line);
 
 function sayAge(seconds: number): string {
   if (seconds < 120) return `${seconds} s`;

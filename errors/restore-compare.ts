@@ -20,7 +20,7 @@ export const restoreCompareErrors = {
     retryable: false,
   },
   DIFF_SIDES: {
-    when: 'The two sides of a diff are not two of: the id of a backup, latest, live.',
+    when: 'The two sides of a diff are not two of: the id of a backup, a moment, latest, live.',
     safe: 'Nothing was read or changed.',
     next: 'Name them: rewind diff NAME BACKUP live. rewind backups NAME lists the ids.',
     retryable: false,

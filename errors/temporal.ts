@@ -4,7 +4,7 @@ export const temporalErrors = {
   TEMPORAL_UNREACHABLE: {
     when: 'No connection to the Temporal server could be made.',
     safe: 'Backups in the repository are untouched, and running workflows go on when Temporal is back.',
-    next: 'Start Temporal, or go without: rewind backup NAME --without-temporal',
+    next: 'Start Temporal (where none is configured `npm start` does), or go without: rewind backup NAME --without-temporal',
     retryable: true,
   },
   TEMPORAL_NO_SEARCH_ATTRIBUTES: {
