@@ -5,6 +5,7 @@ import { megabytes } from '../workflows/figures.ts';
 import { effectiveConfig } from './effective-config.ts';
 import type { CliContext } from './main.ts';
 import type { ExitCode } from './output.ts';
+import { wrap } from './wrap.ts';
 
 /** The catalogue is the repository itself: this asks neither Temporal nor Redis. */
 export async function backups(context: CliContext, options: { all?: boolean }, instance: string): Promise<ExitCode> {
@@ -13,7 +14,10 @@ export async function backups(context: CliContext, options: { all?: boolean }, i
   const { repository } = await openInstance({ config, env: context.env, home }, { login: false })({ instance });
   const found = await listBackups(repository, instance, options);
   repository.close();
-  const entries = found.map(({ name: _name, directory: _directory, manifest: _manifest, ...entry }) => entry);
+  const entries = found
+    .map(({ name: _name, directory: _directory, manifest: _manifest, ...entry }) => entry)
+    // A moment of the archive that was made here has an id of midnight, so that asked for again it is the same one.
+    .sort((a, b) => b.time.localeCompare(a.time));
   context.output.answer(tableOf(instance, entries), { instance, backups: entries });
   return 0;
 }
@@ -25,8 +29,8 @@ function tableOf(instance: string, entries: readonly BackupEntry[]): string {
   for (const entry of entries) {
     const { id, time, tier, sizeBytes, keys, state, reason, flagged } = entry;
     lines.push(row(id, time.slice(0, 16).replace('T', ' '), tier, megabytes(sizeBytes), String(keys), state));
-    if (reason) lines.push(`  ${reason}`);
-    if (flagged) lines.push(`  FLAGGED: ${flagged}`);
+    if (reason) lines.push(wrap(reason, 2));
+    if (flagged) lines.push(wrap(`FLAGGED: ${flagged}`, 2));
   }
   return lines.join('\n');
 }

@@ -31,6 +31,7 @@ import type { ExitCode } from './output.ts';
 import { progressView } from './progress-view.ts';
 import { provideParts } from './provide-parts.ts';
 import { sentenceOfRestore } from './restore.ts';
+import { wrap } from './wrap.ts';
 
 interface Here {
   readonly request: RestoreRequest;
@@ -223,11 +224,11 @@ function textOf(plan: RestorePlan): string {
   const { backup, selected } = plan;
   return [
     `${backup.id} (${backup.time}, ${backup.state}) into ${plan.into}`,
-    `  how: ${plan.why}`,
+    wrap(`how: ${plan.why}`, 2),
     `  keys: ${selected.keys} of ${backup.keys}, ${selected.expired} more have expired; ${plan.liveKeys} are live now`,
     `  about ${plan.seconds} s`,
-    ...plan.tells.map((tell) => `  ${tell}`),
-    ...plan.loses.map((loss) => `  loses: ${loss}`),
-    ...plan.refusals.map((refusal) => `  REFUSED: ${refusal}`),
+    ...plan.tells.map((tell) => wrap(tell, 2)),
+    ...plan.loses.map((loss) => wrap(`loses: ${loss}`, 2)),
+    ...plan.refusals.map((refusal) => wrap(`REFUSED: ${refusal}`, 2)),
   ].join('\n');
 }
