@@ -88,7 +88,12 @@ export class FreshBase {
       await pipeline(dump.chunks, createWriteStream(path, { mode: 0o600 }), { signal });
       while (!course.crossed.has(seam)) {
         signal.throwIfAborted();
+        if (course.run !== run) throw new Error('the stream broke before it');
         await session.spool.grown;
+      }
+      const since = run.seams.slice(run.seams.indexOf(seam) + 1);
+      if (since.some(({ kind, offset }) => kind === 'history' && offset < seam.offset)) {
+        throw new Error('what came up to there was sent by another server');
       }
       if (seam.position === undefined) throw new Error('the stream could not be cut there');
       const at = { position: seam.position, timeMs, replication: { replId, offset: dump.offset } };

@@ -45,7 +45,7 @@ export class StreamShipping {
       const stretch = this.#course.stretch!;
       const stopping = this.#stopped();
       const { grown } = session.spool;
-      const seam = run.seams.find((each) => !this.#course.crossed.has(each));
+      const seam = nextSeam(run, this.#course.crossed);
       const ended = !seam && session.spool.runs.length > 1;
       const limit = seam?.offset ?? run.end.offset;
       const more = await this.#read(stretch, Math.min(limit, this.#course.heldAt ?? limit));
@@ -126,4 +126,15 @@ export class StreamShipping {
     if (this.#collidedAt - before < rivalMs) return takenOver(`${key} is there already with other bytes`);
     return new LookAgain();
   }
+}
+
+/**
+ * The first of what has come that is not behind what is shipped. A base may have been asked for at a place that never comes,
+ * where the link broke before it.
+ */
+function nextSeam({ seams, end }: StreamRun, crossed: ReadonlySet<Seam>): Seam | undefined {
+  const [first] = seams
+    .filter((seam) => !crossed.has(seam) && seam.offset <= end.offset)
+    .sort((a, b) => a.offset - b.offset);
+  return first;
 }

@@ -171,7 +171,7 @@ const isSpooled = (file: { name: string } & Partial<SpooledName>): file is { nam
 
 /** True where a place lies in a run. */
 export function reaches({ from, end, seams }: StreamRun, { replId, offset }: ReplicationPlace): boolean {
-  if (offset < from.offset || offset > end.offset) return false;
-  const ids = [from.replId, ...seams.flatMap((seam) => (seam.kind === 'history' ? [seam.replId] : []))];
-  return ids.includes(replId);
+  const histories = [from, ...seams.filter((seam) => seam.kind === 'history')];
+  const of = histories.findLastIndex((history) => history.replId === replId);
+  return of >= 0 && histories[of]!.offset <= offset && offset <= (histories[of + 1] ?? end).offset;
 }
