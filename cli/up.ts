@@ -87,6 +87,8 @@ export async function up(context: CliContext, options: { once?: boolean }): Prom
     await Promise.all(running.workers.map((worker) => worker.stop()));
     for (const program of running.programs.reverse()) await program.stop();
     lock.release();
+    // Else what waits for it would keep this process up when a worker was given up.
+    stopped.abort(new Error('everything was stopped'));
   }
 }
 
