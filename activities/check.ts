@@ -52,7 +52,8 @@ export function viewActivities(contextOf: (subject: Subject) => Promise<Instance
         const context = await contextOf(subject);
         const view = await viewInstance(context, context.policy.source === 'agent');
         // A disk that takes no note is found by the check itself.
-        await noteSeen({ home: context.home, instance: subject.instance }).catch(() => undefined);
+        if (!('failure' in view.redis))
+          await noteSeen({ home: context.home, instance: subject.instance }).catch(() => undefined);
         return view;
       }),
   };

@@ -33,15 +33,15 @@ export async function keepWorkerProcess(
       if (stopping.signal.aborted) return code;
       inARow = Date.now() - since < SOUND_AFTER_MS ? inARow + 1 : 1;
       if (inARow > MOST_IN_A_ROW) return code;
-      tell(
-        `Workers: the ${role} worker ended (${code === null ? 'killed' : `exit code ${code}`}); it is started again`,
-      );
-      await sleep(AGAIN_AFTER_MS, undefined, { signal: stopping.signal }).catch(() => undefined);
-      if (stopping.signal.aborted) return code;
-      try {
-        current = await startWorkerProcess(role, options);
-      } catch {
-        return code;
+      const how = code === null ? 'killed' : `exit code ${code}`;
+      tell(`Workers: the ${role} worker ended (${how}); it is started again`);
+      for (let next: WorkerProcess | undefined; !next; ) {
+        await sleep(AGAIN_AFTER_MS, undefined, { signal: stopping.signal }).catch(() => undefined);
+        if (stopping.signal.aborted) return code;
+        // One that ends before it polls counts as one that has not lived long.
+        next = await startWorkerProcess(role, options).catch(() => undefined);
+        if (next) current = next;
+        else if (++inARow > MOST_IN_A_ROW) return code;
       }
       if (stopping.signal.aborted) await current.stop();
     }

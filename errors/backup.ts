@@ -52,7 +52,7 @@ export const backupErrors = {
   INSTANCE_BUSY: {
     when: 'Another workflow owns this instance: one at a time may change it or its backups.',
     safe: 'This run ended at once and changed nothing.',
-    next: 'Wait for the named workflow, or end it: temporal workflow terminate -w ID',
+    next: 'Wait for the named workflow, or end it: temporal workflow cancel -w ID',
     retryable: false,
   },
   POLICY_MISMATCH: {

@@ -83,6 +83,8 @@ export const manifestSchema = z.object({
   }),
   functionLibraries: count,
   modules: z.array(word).max(NAMES),
+  /** Made of the archive, as of there: no save of the server. */
+  moment: z.object({ timeline: count, position: count }).optional(),
   state,
   reason: sentence.optional(),
   flagged: sentence.optional(),

@@ -93,6 +93,7 @@ export async function materializeMoment(
     keys: { total: facts.keys, withExpiry: facts.keysWithExpiry, byDatabase: facts.keysByDatabase },
     functionLibraries: facts.functionLibraries,
     modules: [...facts.modules],
+    moment: { timeline: moment.timeline, position: moment.position },
     ...verdict,
     flagged: sentenceOf(moment, moment.omit?.length ? saved.loaded.refusedCommands : 0),
     verifications: checks.map(verificationOf),

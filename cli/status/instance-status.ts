@@ -67,6 +67,8 @@ export function statusOf(
   losses: readonly LossStatus[] = [],
 ): InstanceStatus {
   const { rpoSeconds, rtoSeconds } = policy.objectives;
+  // A moment of the archive was made for a restore: it says nothing of how backups go.
+  const last = backups.find(({ manifest }) => manifest?.moment === undefined);
   const verified = backups.find(({ state }) => state === 'verified');
   const proof = backups.find(({ state, manifest }) => state === 'verified' && manifest?.proof)?.manifest?.proof;
   const age = verified && Math.max(0, Math.round((now.getTime() - Date.parse(verified.time)) / 1000));
@@ -79,7 +81,7 @@ export function statusOf(
     rpo: measured(lost, rpoSeconds),
     ...(archive ? { archive: archiveStatus(archive, lag) } : {}),
     ...(rto === undefined ? {} : { rto: measured(rto, rtoSeconds) }),
-    ...(backups[0] ? { lastBackup: entryOnly(backups[0]) } : {}),
+    ...(last ? { lastBackup: entryOnly(last) } : {}),
     ...(verified ? { lastVerified: verified.time } : {}),
     running,
     waiting,

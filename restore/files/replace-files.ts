@@ -1,5 +1,5 @@
 import { mkdir, rename, rm, rmdir } from 'node:fs/promises';
-import { isAbsolute, join } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 import { RewindError } from '../../errors/rewind-error.ts';
 import type { StepIO } from '../../process/step-io.ts';
 import { readJournal, removeJournal, writeJournal } from '../journal.ts';
@@ -49,6 +49,7 @@ const journalFile = '.rewind-replace.json';
  */
 export async function replaceServerFiles(request: ReplaceRequest, io: StepIO): Promise<ReplacedFiles> {
   const { dir } = request;
+  if (isAbsolute(dir)) await makeAgain(dir);
   if (!isAbsolute(dir) || !(await exists(dir))) {
     throw new RewindError('RESTORE_DIR_UNUSABLE', `${dir} is not the absolute path of a folder that is there.`);
   }
@@ -87,6 +88,15 @@ export async function replaceServerFiles(request: ReplaceRequest, io: StepIO): P
   const swapping: ReplaceJournal = { ...building, state: 'swapping', old, placed, sha256, sizeBytes };
   await writeJournal(join(dir, journalFile), swapping);
   return reportOf(dir, await swap(dir, swapping));
+}
+
+/** The folder may have gone with the data; what it was in has to be there, else its disk may be what is missing. */
+async function makeAgain(dir: string): Promise<void> {
+  const made = await mkdir(dir, { mode: 0o750 }).then(
+    () => true,
+    () => false,
+  );
+  if (made) await giveTo(dir, dirname(dir));
 }
 
 /**

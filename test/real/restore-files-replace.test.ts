@@ -103,6 +103,17 @@ test('files of a server that runs are not touched, before and after', async () =
   await expect(putBack(dir, async () => true)).rejects.toMatchObject({ code: 'RESTORE_SERVER_RUNNING' });
 });
 
+test('a folder that went with its data is made again; one whose disk may be missing is not', async () => {
+  const { dir, request } = await scene();
+  await rm(dir, { recursive: true });
+  await replaceServerFiles(request, io);
+  expect(await readFile(join(dir, 'dump.rdb'), 'utf8')).toBe('REDIS0010 new');
+  const deeper = join(dir, 'not', 'there');
+  await expect(replaceServerFiles({ ...request, dir: deeper }, io)).rejects.toMatchObject({
+    code: 'RESTORE_DIR_UNUSABLE',
+  });
+});
+
 test('nothing to put back is said, and nothing moves', async () => {
   const { dir, request } = await scene();
   await expect(putBack(dir, isRunning)).rejects.toMatchObject({ code: 'RESTORE_PUT_BACK_IMPOSSIBLE' });

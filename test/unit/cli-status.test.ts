@@ -49,6 +49,18 @@ describe('RPO now', () => {
     expect(wantsAttention(status)).toBe(true);
   });
 
+  test('a moment that was made of the archive for a restore is not the last backup, and wants no attention', () => {
+    const moment = { moment: { timeline: 1, position: 5 } } as CataloguedBackup['manifest'];
+    const status = statusOf(
+      policy,
+      [{ ...backup(60, { flagged: 'as of then' }), manifest: moment }, backup(600)],
+      [],
+      now,
+    );
+    expect(status.lastBackup).toMatchObject({ id: 'id-600' });
+    expect(wantsAttention(status)).toBe(false);
+  });
+
   test('is met at the objective itself and missed a second later', () => {
     expect(statusOf(policy, [backup(3_600)], [], now).rpo.met).toBe(true);
     expect(statusOf(policy, [backup(3_601)], [], now).rpo.met).toBe(false);
