@@ -5,6 +5,7 @@ import {
   defineSignal,
   isCancellation,
   ParentClosePolicy,
+  patched,
   proxyActivities,
   setHandler,
   sleep,
@@ -27,6 +28,10 @@ const TRIES = 60;
 const AGAIN = '5s';
 /** A runbook that another run keeps from the instance ends in less. */
 const BUSY_WITHIN = '30s';
+/** While a loss is open it is looked so often whether it still is. */
+const CLOSED_EVERY = '30s';
+/** Its moment is pinned within so many of these looks. */
+const LOOKS_UNPINNED = 2;
 
 /** How a run that archives acts on losses: it says so where people look, and begins the runbook where that is configured. */
 export class LossDesk {
@@ -34,6 +39,7 @@ export class LossDesk {
   readonly #story: RunStory;
   #known: readonly string[];
   #isOpen = false;
+  #isWatched = false;
 
   constructor(instance: string, story: RunStory, known: readonly string[] = []) {
     this.#instance = instance;
@@ -52,8 +58,18 @@ export class LossDesk {
     return this.#isOpen ? PHASE : 'archiving';
   }
 
-  /** Says again what nobody has closed. A store that does not answer keeps nobody from archiving. */
+  /** Says again what nobody has closed. */
   async sayOpen(): Promise<void> {
+    const open = await this.#readOpen();
+    if (open === undefined || open.length === 0) return;
+    for (const sentence of open) this.#story.tell(sentence);
+    this.#isOpen = true;
+    this.#story.phase(PHASE);
+    await this.#untilClosed();
+  }
+
+  /** A store that does not answer keeps nobody from archiving. */
+  async #readOpen(): Promise<readonly string[] | undefined> {
     const { readOpenLosses } = proxyActivities<LossActivities>({
       taskQueue: 'rewind',
       startToCloseTimeout: '20s',
@@ -61,16 +77,29 @@ export class LossDesk {
       retry: { maximumAttempts: 2 },
     });
     try {
-      const open = await readOpenLosses.executeWithOptions({ summary: 'is a loss open?' }, [
-        { instance: this.#instance },
-      ]);
-      if (open.length === 0) return;
-      for (const sentence of open) this.#story.tell(sentence);
-      this.#isOpen = true;
-      this.#story.phase(PHASE);
+      return await readOpenLosses.executeWithOptions({ summary: 'is a loss open?' }, [{ instance: this.#instance }]);
     } catch (error) {
       if (isCancellation(error)) throw error;
+      return undefined;
     }
+  }
+
+  /** Whoever watches the phase sees when it is over, and not only when the next run begins. */
+  async #untilClosed(): Promise<void> {
+    if (this.#isWatched || !patched('losses-close')) return;
+    this.#isWatched = true;
+    // It is told before its moment is pinned, and open only then; it may also be closed before the first look.
+    let looksUnpinned = LOOKS_UNPINNED;
+    while (this.#isOpen) {
+      await sleep(CLOSED_EVERY);
+      const open = await this.#readOpen();
+      if (open === undefined) continue;
+      if (open.length > 0) looksUnpinned = 0;
+      if (open.length > 0 || looksUnpinned-- > 0) continue;
+      this.#isOpen = false;
+      this.#story.phase('archiving');
+    }
+    this.#isWatched = false;
   }
 
   async #notice(loss: LossSignal): Promise<void> {
@@ -81,6 +110,8 @@ export class LossDesk {
     );
     this.#isOpen = true;
     this.#story.phase(PHASE, { outcome: PHASE });
+    // Beside: a handler that waited for it would keep the next run from beginning.
+    this.#untilClosed().catch(() => undefined);
     if (loss.onLoss === 'fence') await this.#begin(loss);
   }
 

@@ -160,5 +160,12 @@ test(
     expect(await run.query<Progress>('progress')).toMatchObject({ phase: 'loss-noticed' });
     expect(await counted('payments')).toBe(0);
     expect(await on.log('host')).toContain('loss noticed: FLUSHALL took');
+    // And one that was closed, by its runbook, is not shown for ever.
+    const recovered = on.client.workflow.getHandle('ship-aof/orders');
+    await until(
+      'the loss of orders is over',
+      async () => (await recovered.query<Progress>('progress')).phase === 'archiving',
+      150_000,
+    );
   },
 );
