@@ -1,6 +1,7 @@
 import { closeLosses } from '../archive/loss/loss-record.ts';
 import { asOwnChange } from '../archive/loss/own-change.ts';
 import type { InstanceContext } from '../backup/instance-context.ts';
+import { flushesInLiveAof } from '../incident/evidence/live-aof.ts';
 import { findLossKind, type LossKind } from '../incident/evidence/loss-kind.ts';
 import { type FlushEvidence, whoFlushed } from '../incident/evidence/who-flushed.ts';
 import type { IncidentReport } from '../incident/report/incident-report.ts';
@@ -20,9 +21,14 @@ export function evidenceActivities(contextOf: (subject: Subject) => Promise<Inst
   return {
     /** When and by whom keys were destroyed. Changes nothing. */
     gatherEvidence: (subject: Subject): Promise<FlushEvidence> =>
-      runStep(async () => {
-        const { target } = await contextOf(subject);
-        return withRedis(target, (redis) => whoFlushed(redis));
+      runStep(async (io) => {
+        const { target, policy } = await contextOf(subject);
+        return withRedis(target, async (redis) => {
+          // An archive has been told already, to the byte.
+          const isHere = policy.source === 'agent' && !policy.archive;
+          const aof = isHere ? await flushesInLiveAof(redis, io) : undefined;
+          return whoFlushed(redis, aof ? { aof } : {});
+        });
       }),
 
     /** What kind of loss it is, and so what has to be put back. */

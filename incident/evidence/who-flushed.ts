@@ -3,6 +3,7 @@ import { redisTimeMs } from '../../redis/info.ts';
 import { durationWords, timeWords } from '../crash/words.ts';
 import { type CommandCounts, type CountsSince, callsSince, readCommandCounts } from './command-counts.ts';
 import { flushCommands } from './destructive.ts';
+import type { AofEvidence, FlushInAof } from './flush-in-aof.ts';
 import { type Found, fromAclLog, fromClientList, fromSlowLog, type Suspect } from './suspects.ts';
 
 /** When and by whom data was destroyed, as far as Redis can tell. Plain data without names of keys. */
@@ -30,13 +31,15 @@ export interface EvidenceAsked {
   readonly earlier?: CommandCounts;
   /** When the data was last seen, ISO 8601 by Redis' clock: the newest backup that still has it. */
   readonly lastSeenAt?: string;
+  /** What the server's append-only file says, where it could be read. */
+  readonly aof?: AofEvidence;
 }
 
 /** Entries have whole seconds, and the idle time of a client too. */
 const SECOND = 1_000;
 
 /**
- * Asks Redis itself: counters of commands, slow log, clients, ACL log. Reads only. Nothing of it is proof against
+ * Asks Redis itself: counters of commands, slow log, clients, ACL log; its append-only file is read before. Reads only. Nothing of it is proof against
  * somebody who can clear these; what is missing is named.
  */
 export async function whoFlushed(redis: Redis, asked: EvidenceAsked = {}): Promise<FlushEvidence> {
@@ -71,8 +74,8 @@ export function weigh(counts: CommandCounts, { slow, clients, acl }: Readings, a
     by,
     counts,
     since,
-    sentences: sentencesOf(counts, since, when, by),
-    unknown: unknownOf(since, { slow, clients, acl }, ran),
+    sentences: [...sentencesOf(counts, since, when, by), ...(asked.aof?.sentences ?? [])],
+    unknown: [...unknownOf(since, { slow, clients, acl }, ran), ...(asked.aof?.unknown ?? [])],
   };
 }
 
@@ -124,7 +127,9 @@ function whenOf(
       exact: true,
     };
   }
+  const inAof = flushInAof(since, asked.aof);
   const bounds = [
+    ...(inAof?.notBefore ? [{ at: inAof.notBefore, source: 'the append-only file' }] : []),
     ...(asked.lastSeenAt ? [{ at: asked.lastSeenAt, source: 'the data was last seen then' }] : []),
     ...(since.since && Object.keys(since.calls).some((name) => (flushCommands as readonly string[]).includes(name))
       ? [
@@ -138,10 +143,18 @@ function whenOf(
   const [bound] = bounds;
   return {
     ...(bound ? { earliest: bound.at } : {}),
-    latest: counts.at,
+    latest: inAof?.notAfter ?? counts.at,
     source: bound?.source ?? 'nothing bounds it',
     exact: false,
   };
+}
+
+/** The last one, where it is one that the server has counted: its file goes back beyond its start. */
+function flushInAof(since: CountsSince, aof: AofEvidence | undefined): FlushInAof | undefined {
+  const last = aof?.flushes.at(-1);
+  if (!last?.notBefore || !flushCommands.some((name) => since.calls[name])) return undefined;
+  const isOlder = since.since !== undefined && Date.parse(last.notBefore) < Date.parse(since.since) - 2 * SECOND;
+  return isOlder ? undefined : last;
 }
 
 function sentencesOf(

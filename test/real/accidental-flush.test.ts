@@ -13,7 +13,7 @@ describe('somebody ran FLUSHALL', () => {
   let digest: string;
 
   beforeAll(async () => {
-    redis = await startRedis({ config: debugAllowed() });
+    redis = await startRedis({ config: { ...debugAllowed(), appendonly: 'yes', 'aof-timestamp-enabled': 'yes' } });
     await fillEveryType(redis);
     on = await startOnS3({ servers: { orders: redis } });
     await on.deployment.backup('orders');
@@ -38,6 +38,7 @@ describe('somebody ran FLUSHALL', () => {
       .toMatchObject({ phase: 'waiting-for-approval' })
       .then(() => run.query<Progress>('progress'));
     expect(waiting.gate).toMatchObject({ name: 'put back', default: 'keep-live' });
+    expect(waiting.gate?.summary).toMatch(/FLUSHALL stands in appendonly\.aof\.1\.incr\.aof at byte \d+, at or after /);
     // Everybody is fenced while people think.
     await expect(live.set('late', 'write')).rejects.toThrow(/NOPERM/);
     await run.executeUpdate('approve', { args: [{ approver: 'a test', plan: waiting.gate?.plan }] });
