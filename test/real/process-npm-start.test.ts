@@ -52,9 +52,10 @@ function npmStart(more: NodeJS.ProcessEnv = {}): Start {
 
 async function upAndRunning(): Promise<Start> {
   const start = npmStart();
-  const isUp = /verified: \d+ keys[\s\S]*\bUp\b/;
+  // Two streams: either may be heard first.
+  const isUp = () => [/verified: \d+ keys/, /\bUp\. /].every((each) => each.test(start.said()));
   const deadline = Date.now() + upWithinMs;
-  while (!isUp.test(start.said())) {
+  while (!isUp()) {
     if (start.npm.exitCode !== null || Date.now() > deadline) throw new Error(`not up, it said: ${start.said()}`);
     await sleep(100);
   }
