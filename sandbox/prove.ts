@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RewindError } from '../errors/rewind-error.ts';
 import type { StepIO } from '../process/step-io.ts';
@@ -52,9 +52,20 @@ export async function proveStored(
   const folder = await makeWorkFolder(settings.workRoot, request.id, request.sizeBytes);
   const dumpPath = join(folder, 'dump.rdb');
   const ended = new AbortController();
+  const { facts } = request;
+  const file = await open(dumpPath, 'wx+', 0o600);
   try {
     const startedAt = performance.now();
-    const sha256 = await download(repository, request, dumpPath, io).catch((error) => {
+    const downloading = download(repository, request, dumpPath, io);
+    // Three independent readings of the same bytes: by the reader, which picks the sample, as they come; by the server and by
+    // its checker. What reads them still when the proof ends has nothing more to say.
+    const reading = AbortSignal.any([io.signal, ended.signal]);
+    const pick = { count: settings.sampleKeys, id: request.id, sizeBytes: request.sizeBytes };
+    const sampling = facts.walked
+      ? inspectSample({ fd: file.fd }, pick, { growsUntil: downloading, signal: reading })
+      : undefined;
+    sampling?.catch(() => undefined);
+    const sha256 = await downloading.catch((error) => {
       if (error instanceof RewindError && error.code === 'OBJECT_UNREADABLE') return error;
       throw error;
     });
@@ -67,7 +78,6 @@ export async function proveStored(
     const digest = compareDigest(sha256, request.facts.sha256);
     if (digest.result === 'contradicted') return { checks: [digest], downloadMs };
 
-    const { facts } = request;
     const server = chooseServer(settings.servers, facts.origin);
     if (!server) {
       const wanted = `${facts.origin.serverName} ${facts.origin.serverVersion ?? ''}`.trim();
@@ -86,12 +96,8 @@ export async function proveStored(
       const detail = `the data took ${facts.usedMemoryBytes} bytes of memory; the sandbox has ${available} left`;
       return { checks: [digest, cannot('load', detail)], downloadMs, server: used };
     }
-    // Three independent readings of the same bytes at once: by the server, by its checker, and by the reader, which picks
-    // the sample. What reads them still when the proof ends has nothing more to say.
-    const reading = AbortSignal.any([io.signal, ended.signal]);
     const checking = redisCheckRdb(server, dumpPath, reading);
-    const sampling = facts.walked ? inspectSample(dumpPath, settings.sampleKeys, request.id, reading) : undefined;
-    for (const each of [checking, sampling]) each?.catch(() => undefined);
+    checking.catch(() => undefined);
     const limits = { maxMemoryBytes: settings.maxMemoryBytes, databases: facts.highestDatabase + 1 };
     const onLoad = (done: number, total: number) => io.onProgress({ phase: 'load', done, total, unit: 'bytes' });
     return await withLoadedServer(
@@ -122,6 +128,7 @@ export async function proveStored(
     );
   } finally {
     ended.abort();
+    await file.close();
     await rm(folder, { recursive: true, force: true });
   }
 }

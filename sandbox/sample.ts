@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { inspectRdb, type SampledKey } from '../rdb/inspect.ts';
+import { type InspectOptions, inspectRdb, type SampledKey } from '../rdb/inspect.ts';
+import type { RdbSource } from '../rdb/source.ts';
 
 export interface Sample {
   readonly keys: readonly SampledKey[];
@@ -13,14 +14,27 @@ export interface Sample {
   readonly aliveAt: number;
 }
 
-/** What is to expire within this time of a proof's start is not compared: it may be gone before it is looked at. */
+/** What is to expire before it is looked at is not compared: within this time, and what fetching and loading the dump takes. */
 const MARGIN_MS = 2 * 60_000;
+const SLOW_BYTES_PER_MS = 20_000;
 
-/** Picks keys of a downloaded dump at random and reads their content; another backup, another pick. */
-export async function inspectSample(path: string, count: number, id: string, signal: AbortSignal): Promise<Sample> {
+/** Which keys are picked. */
+export interface SampleRequest {
+  readonly count: number;
+  /** Of the backup: another one, another pick. */
+  readonly id: string;
+  readonly sizeBytes: number;
+}
+
+/** Picks keys of a downloaded dump at random and reads their content, also while it is still being downloaded. */
+export async function inspectSample(
+  source: RdbSource,
+  { count, id, sizeBytes }: SampleRequest,
+  options: Pick<InspectOptions, 'signal' | 'growsUntil'>,
+): Promise<Sample> {
   const seed = createHash('sha256').update(id).digest().readUInt32LE(0);
   const sampleAt = async (aliveAt: number): Promise<Sample> => {
-    const inspection = await inspectRdb({ path }, { sample: { count, seed, aliveAt }, signal });
+    const inspection = await inspectRdb(source, { ...options, sample: { count, seed, aliveAt } });
     return {
       keys: inspection.sample ?? [],
       walked: inspection.keys,
@@ -29,7 +43,7 @@ export async function inspectSample(path: string, count: number, id: string, sig
       aliveAt,
     };
   };
-  const sample = await sampleAt(Date.now() + MARGIN_MS);
+  const sample = await sampleAt(Date.now() + MARGIN_MS + sizeBytes / SLOW_BYTES_PER_MS);
   // Where everything is short-lived (a rate limit), what has not expired yet is better than nothing.
   return sample.keys.length > 0 || sample.walked === 0 ? sample : sampleAt(Date.now());
 }

@@ -118,7 +118,7 @@ describe('a proof contradicts', () => {
 
   test('one value, one library that a loaded server has otherwise: it is seen by content, not by count', async () => {
     const path = await savedBy(redis);
-    const sample = await inspectSample(path, 1_000, 'a-proof', quiet.signal);
+    const sample = await inspectSample({ path }, { count: 1_000, id: 'a-proof', sizeBytes: 0 }, quiet);
     const figures = { loadMs: 1, keysLoaded: facts.keys, keysExpired: 0, emptiedHashes: 0 };
     const copy = await startRedis();
     const live = await connectTo(copy);
