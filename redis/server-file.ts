@@ -4,7 +4,7 @@ import type { Repository } from '../repository/repository.ts';
 import type { ServerDescription } from './server-description.ts';
 
 /** Settings and users; no server has more of them than this, in bytes. */
-const SERVER_FILE_BYTES = 4 * 1024 * 1024;
+export const SERVER_FILE_BYTES = 4 * 1024 * 1024;
 
 const text = z.string();
 const schema: z.ZodType<ServerDescription> = z.object({

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { InstanceContext } from '../../backup/instance-context.ts';
 import { connectRedis } from '../../redis/connection.ts';
@@ -16,6 +15,7 @@ import {
 } from './judge-loss.ts';
 import type { LossMemory } from './loss-memory.ts';
 import type { LossTelling, TellingOptions } from './loss-telling.ts';
+import { pause } from './pause.ts';
 import type { SeenArchive } from './seen-archive.ts';
 import { keysOfSample, type ServerSample, sampleOf, sampleSections } from './server-sample.ts';
 
@@ -81,10 +81,10 @@ export class LossLooks {
         this.#parts.onTrouble(error);
         return true;
       });
-      await this.#pause(leastMs, signal);
+      await pause(leastMs, signal);
       const look = this.#look.promise;
       // One that comes back is looked at before it is written to.
-      await Promise.race([look, this.#pause(answered ? this.#options.askMs : this.#options.askMs / 5, signal)]);
+      await Promise.race([look, pause(answered ? this.#options.askMs : this.#options.askMs / 5, signal)]);
     }
   }
 
@@ -222,11 +222,7 @@ export class LossLooks {
         (error: Error) => /NOPERM|NOPROTO|unknown command|unknown subcommand/i.test(error.message),
       );
       // Counters and the file tell it, too, up to a second later.
-      await this.#pause(refused ? 60_000 : this.#options.askMs / 2, signal);
+      await pause(refused ? 60_000 : this.#options.askMs / 2, signal);
     }
-  }
-
-  async #pause(ms: number, signal: AbortSignal): Promise<void> {
-    await sleep(ms, undefined, { signal }).catch(() => undefined);
   }
 }

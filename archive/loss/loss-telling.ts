@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { InstanceContext } from '../../backup/instance-context.ts';
 import { exactMoment, latestGoodMoment } from './good-moment.ts';
 import type { LossFound } from './judge-loss.ts';
@@ -6,6 +5,7 @@ import type { LossMemory } from './loss-memory.ts';
 import { pinMoment } from './loss-record.ts';
 import type { NoticedLoss } from './loss-state.ts';
 import { ownChangeAt } from './own-change.ts';
+import { pause } from './pause.ts';
 import type { SeenArchive } from './seen-archive.ts';
 import { type GoodMoment, leavesCommand, type ToldLoss } from './told-loss.ts';
 
@@ -181,8 +181,4 @@ export class LossTelling {
   #trouble(error: unknown): void {
     this.#hooks.onTrouble?.(error instanceof Error ? error.message : String(error));
   }
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await sleep(ms, undefined, { signal }).catch(() => undefined);
 }

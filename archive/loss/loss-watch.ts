@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { InstanceContext } from '../../backup/instance-context.ts';
 import type { FollowFigures, FoundDestructive } from '../follow/follow-options.ts';
 import { type LookOptions, LossLooks } from './loss-looks.ts';
 import { LossMemory } from './loss-memory.ts';
 import { type LossHooks, LossTelling } from './loss-telling.ts';
+import { pause } from './pause.ts';
 import { SeenArchive } from './seen-archive.ts';
 
 /**
@@ -60,7 +60,7 @@ export class LossWatch {
     while (!signal.aborted) {
       const memory = await LossMemory.of(this.#context);
       if (memory) return memory;
-      await sleep(this.#options.askMs, undefined, { signal }).catch(() => undefined);
+      await pause(this.#options.askMs, signal);
     }
     return undefined;
   }

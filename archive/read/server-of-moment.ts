@@ -1,11 +1,9 @@
+import { SERVER_FILE_BYTES } from '../../redis/server-file.ts';
 import { listBackups } from '../../repository/catalogue.ts';
 import { type BackupName, backupObject } from '../../repository/layout.ts';
 import type { Manifest } from '../../repository/manifest.ts';
 import type { Moment } from './moment.ts';
 import type { ArchivePlace } from './records.ts';
-
-/** As `readServerFile` takes it. */
-const serverFileBytes = 4 * 1024 * 1024;
 
 /**
  * Puts the description of the server beside the dump of a moment: an archive has no users and no settings, so they are those
@@ -26,7 +24,7 @@ export async function storeServerOfMoment(
   if (!from) return undefined;
   const stored = await repository.putSmall(
     key,
-    await repository.readSmall(`${from.directory}server.json`, serverFileBytes),
+    await repository.readSmall(`${from.directory}server.json`, SERVER_FILE_BYTES),
   );
   return { file: 'server.json', sizeBytes: stored.sizeBytes };
 }

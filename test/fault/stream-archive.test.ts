@@ -7,8 +7,6 @@ import { fileURLToPath } from 'node:url';
 import type { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { baseKey } from '../../archive/layout.ts';
-import { findMoment, type MomentAsked } from '../../archive/read/find-moment.ts';
-import { layDown } from '../../archive/read/lay-down.ts';
 import type { InstanceContext } from '../../backup/instance-context.ts';
 import { connectRedis } from '../../redis/connection.ts';
 import { redisTimeMs } from '../../redis/info.ts';
@@ -16,6 +14,7 @@ import { Random } from '../../scripts/bench/random.ts';
 import {
   archiveContext,
   chainedBytes,
+  digestAt,
   type Following,
   instance,
   latestDigest,
@@ -78,16 +77,6 @@ async function written(key: string): Promise<void> {
   await until('the base', async () => (await archive()).bases.length > 0);
   await redis.set(key, '1');
   await shipped(key);
-}
-
-/** What a plain server holds at a moment. */
-async function digestAt(asked: MomentAsked, timeline?: number): Promise<string> {
-  const place = { repository: context.repository, instance };
-  const moment = await findMoment(place, asked, timeline === undefined ? {} : { timeline });
-  await using at = await temporaryFolder('stream-moment');
-  await layDown(place, moment, at.path, { signal: new AbortController().signal, onProgress: () => undefined });
-  const plain = await startRedis({ dir: at.path, config: { appendonly: 'yes', ...debugAllowed() } });
-  return dataDigest(plain).finally(() => plain.stop());
 }
 
 /** The same by the first base alone, and all that was archived since. */
@@ -182,8 +171,10 @@ test('Redis is killed and starts from an older dump: a new timeline that leaves 
   const { timelines, events } = await archive();
   expect(timelines[1]).toMatchObject({ why: 'older-file', parent: { timeline: 1 } });
   expect(events).toEqual([]);
-  expect(await digestAt({ kind: 'position', position: timelines[1]!.parent!.position }, 1)).toBe(saved);
-  expect(await digestAt({ kind: 'latest' }, 1)).toBe(lost);
+  expect(await digestAt(context, { kind: 'position', position: timelines[1]!.parent!.position }, { timeline: 1 })).toBe(
+    saved,
+  );
+  expect(await digestAt(context, { kind: 'latest' }, { timeline: 1 })).toBe(lost);
   expect(await latestDigest(context)).toBe(await dataDigest(server));
 });
 
@@ -198,7 +189,7 @@ test('a primary that comes back empty begins a new timeline; what it held before
   await redis.set('anew', '1');
   await shipped('anew');
   expect((await archive()).timelines[1]).toMatchObject({ why: 'older-file', note: 'the server came back empty' });
-  expect(await digestAt({ kind: 'latest' }, 1)).toBe(before);
+  expect(await digestAt(context, { kind: 'latest' }, { timeline: 1 })).toBe(before);
   expect(await latestDigest(context)).toBe(await dataDigest(server));
 });
 
@@ -305,7 +296,7 @@ test('we die with a dump on the disk that the store did not take, and Redis come
   const { timelines, events } = await archive();
   expect(timelines[1]).toMatchObject({ why: 'older-file', note: 'the server came back empty' });
   expect(events.map(({ kind }) => kind)).toEqual(['gap']);
-  expect(await digestAt({ kind: 'latest' }, 1)).toBe(lost);
+  expect(await digestAt(context, { kind: 'latest' }, { timeline: 1 })).toBe(lost);
   expect(await latestDigest(context)).toBe(await dataDigest(server));
 });
 
@@ -326,7 +317,7 @@ test('a base is taken in the middle of the stream, where Redis says that its dum
   chainedBytes(held, 1);
   for (const { position } of held.bases.slice(1)) {
     expect(held.segments.some(({ header }) => header.start === position)).toBe(true);
-    expect(await digestAt({ kind: 'position', position })).toBe(await digestFrom(0, position));
+    expect(await digestAt(context, { kind: 'position', position })).toBe(await digestFrom(0, position));
   }
   expect(await latestDigest(context)).toBe(await dataDigest(server));
 });
@@ -436,7 +427,7 @@ test('a time between two writes has the first; nothing is stored of PINGs alone;
   expect(await linkOf()).toBe(link);
   await until('it has looked', async () => following?.figures()?.position === position);
   expect((await archive()).segments).toHaveLength(segments);
-  expect(await digestAt({ kind: 'time', timeMs: between })).toBe(first);
+  expect(await digestAt(context, { kind: 'time', timeMs: between })).toBe(first);
   await redis.set('third', '1');
   await shipped('third');
   chainedBytes(await archive(), 1);

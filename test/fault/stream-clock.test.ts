@@ -1,10 +1,8 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { findMoment, type MomentAsked } from '../../archive/read/find-moment.ts';
-import { layDown } from '../../archive/read/lay-down.ts';
 import { connectRedis } from '../../redis/connection.ts';
 import { redisTimeMs } from '../../redis/info.ts';
-import { archiveContext, chainedBytes, instance, latestDigest, readArchive, until } from '../support/archive.ts';
+import { archiveContext, chainedBytes, digestAt, latestDigest, readArchive, until } from '../support/archive.ts';
 import { dataDigest, debugAllowed } from '../support/data-digest.ts';
 import { movingAddress } from '../support/moving-address.ts';
 import { startRedis } from '../support/servers.ts';
@@ -37,7 +35,6 @@ test.each([
       home: join(folder.path, 'home'),
       repository: join(folder.path, 'store'),
     });
-    const place = { repository: context.repository, instance };
     const archive = () => readArchive(context.repository);
     const redis = await connectRedis({ url: server.url });
     const following = stream(context);
@@ -45,13 +42,6 @@ test.each([
       until(`${text} is shipped`, async () =>
         (await archive()).segments.some(({ body }) => Buffer.from(body).includes(text)),
       );
-    const digestAt = async (asked: MomentAsked) => {
-      await using at = await temporaryFolder('stream-moment');
-      const moment = await findMoment(place, asked);
-      await layDown(place, moment, at.path, { signal: new AbortController().signal, onProgress: () => undefined });
-      const plain = await startRedis({ dir: at.path, config: { appendonly: 'yes', ...debugAllowed() } });
-      return dataDigest(plain).finally(() => plain.stop());
-    };
     try {
       await until('the base', async () => (await archive()).bases.length > 0);
       await redis.set('before', '1');
@@ -71,10 +61,10 @@ test.each([
       expect(held.timelines).toHaveLength(1);
       chainedBytes(held, 1);
       expect(await latestDigest(context)).toBe(await dataDigest(server));
-      expect(await digestAt({ kind: 'position', position })).toBe(before);
+      expect(await digestAt(context, { kind: 'position', position })).toBe(before);
       // Set back, that time is still to come: whoever names it now means all there is.
-      if (stepMs > 0) expect(await digestAt({ kind: 'time', timeMs: lastMs })).toBe(before);
-      expect(await digestAt({ kind: 'time', timeMs: after })).toBe(await dataDigest(server));
+      if (stepMs > 0) expect(await digestAt(context, { kind: 'time', timeMs: lastMs })).toBe(before);
+      expect(await digestAt(context, { kind: 'time', timeMs: after })).toBe(await dataDigest(server));
     } finally {
       redis.disconnect();
       await following.stop().catch(() => undefined);

@@ -2,15 +2,12 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { findMoment, type MomentAsked } from '../../archive/read/find-moment.ts';
-import { layDown } from '../../archive/read/lay-down.ts';
 import type { InstanceContext } from '../../backup/instance-context.ts';
 import { redisTimeMs } from '../../redis/info.ts';
-import { archiveContext, chainedBytes, type Following, instance, readArchive, until } from '../support/archive.ts';
+import { archiveContext, chainedBytes, digestAt, type Following, readArchive, until } from '../support/archive.ts';
 import { dataDigest, debugAllowed } from '../support/data-digest.ts';
 import { type MovingAddress, movingAddress } from '../support/moving-address.ts';
 import { type Node, ReplicaSet } from '../support/replication.ts';
-import { startRedis } from '../support/servers.ts';
 import { stream } from '../support/stream.ts';
 import { type TemporaryFolder, temporaryFolder } from '../support/temporary-folder.ts';
 
@@ -56,16 +53,6 @@ const shipped = (text: string) =>
 const received = (text: string) =>
   until(`the replica has ${text}`, async () => (await replica.redis.exists(text)) === 1);
 
-/** What a plain server holds at a moment. */
-async function digestAt(asked: MomentAsked, timeline?: number): Promise<string> {
-  const place = { repository: context.repository, instance };
-  const moment = await findMoment(place, asked, timeline === undefined ? {} : { timeline });
-  await using at = await temporaryFolder('stream-moment');
-  await layDown(place, moment, at.path, { signal: new AbortController().signal, onProgress: () => undefined });
-  const plain = await startRedis({ dir: at.path, config: { appendonly: 'yes', ...debugAllowed() } });
-  return dataDigest(plain).finally(() => plain.stop());
-}
-
 test('the primary is killed -9 and its replica answers under its address: a promotion, and times before and after it come back', async () => {
   await primary.redis.set('before', '1');
   await Promise.all([shipped('before'), received('before')]);
@@ -82,9 +69,9 @@ test('the primary is killed -9 and its replica answers under its address: a prom
   expect(held.events).toEqual([]);
   expect(held.bases).toHaveLength(1);
   chainedBytes(held, 1);
-  expect(await digestAt({ kind: 'time', timeMs: between })).toBe(before);
-  expect(await digestAt({ kind: 'latest' }, 1)).toBe(before);
-  expect(await digestAt({ kind: 'latest' })).toBe(await dataDigest(replica.server));
+  expect(await digestAt(context, { kind: 'time', timeMs: between })).toBe(before);
+  expect(await digestAt(context, { kind: 'latest' }, { timeline: 1 })).toBe(before);
+  expect(await digestAt(context, { kind: 'latest' })).toBe(await dataDigest(replica.server));
 });
 
 test('the old primary lives on behind the address of the new one: whose stream it is the link itself tells, and what only the old one had is a past of its own', async () => {
@@ -104,9 +91,11 @@ test('the old primary lives on behind the address of the new one: whose stream i
   const { timelines, events } = await archive();
   expect(timelines[1]).toMatchObject({ why: 'promotion', parent: { timeline: 1 } });
   expect(events).toEqual([]);
-  expect(await digestAt({ kind: 'position', position: timelines[1]!.parent!.position }, 1)).toBe(common);
-  expect(await digestAt({ kind: 'latest' }, 1)).toBe(lost);
-  expect(await digestAt({ kind: 'latest' })).toBe(await dataDigest(replica.server));
+  expect(await digestAt(context, { kind: 'position', position: timelines[1]!.parent!.position }, { timeline: 1 })).toBe(
+    common,
+  );
+  expect(await digestAt(context, { kind: 'latest' }, { timeline: 1 })).toBe(lost);
+  expect(await digestAt(context, { kind: 'latest' })).toBe(await dataDigest(replica.server));
 });
 
 test('the address moves while the link to the old primary stays up: within seconds it is the new one that is archived', async () => {
@@ -117,5 +106,5 @@ test('the address moves while the link to the old primary stays up: within secon
   await replica.redis.set('after', '1');
   await shipped('after');
   expect((await archive()).timelines[1]).toMatchObject({ why: 'promotion', parent: { timeline: 1 } });
-  expect(await digestAt({ kind: 'latest' })).toBe(await dataDigest(replica.server));
+  expect(await digestAt(context, { kind: 'latest' })).toBe(await dataDigest(replica.server));
 });

@@ -14,7 +14,7 @@ import {
   segmentsDirectory,
   timelinesDirectory,
 } from '../../archive/layout.ts';
-import { findMoment } from '../../archive/read/find-moment.ts';
+import { findMoment, type MomentAsked } from '../../archive/read/find-moment.ts';
 import { layDown } from '../../archive/read/lay-down.ts';
 import {
   type BaseRecord,
@@ -166,10 +166,19 @@ export async function until<T>(what: string, ask: () => Promise<T | undefined | 
 }
 
 /** The digest of what a plain server holds that starts from the newest moment of the archive. */
-export async function latestDigest({ repository }: InstanceContext, flavour?: Flavour): Promise<string> {
+export function latestDigest(context: InstanceContext, flavour?: Flavour): Promise<string> {
+  return digestAt(context, { kind: 'latest' }, { flavour });
+}
+
+/** The digest of what a plain server holds that starts from a moment of the archive. */
+export async function digestAt(
+  { repository }: InstanceContext,
+  asked: MomentAsked,
+  { timeline, flavour }: { timeline?: number; flavour?: Flavour | undefined } = {},
+): Promise<string> {
   const place = { repository, instance };
-  await using folder = await temporaryFolder('archive-latest');
-  const moment = await findMoment(place, { kind: 'latest' });
+  await using folder = await temporaryFolder('archive-moment');
+  const moment = await findMoment(place, asked, timeline === undefined ? {} : { timeline });
   await layDown(place, moment, folder.path, { signal: new AbortController().signal, onProgress: () => undefined });
   const config = { appendonly: 'yes', ...debugAllowed(flavour) };
   const server = await startRedis({ dir: folder.path, config, ...(flavour ? { flavour } : {}) });
