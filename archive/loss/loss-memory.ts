@@ -34,6 +34,11 @@ export class LossMemory {
     return next;
   }
 
+  /** Until what was written so far is on the disk, or could not be. */
+  written(): Promise<void> {
+    return this.#writing;
+  }
+
   /** Where nothing happened it is enough to write now and then. @param ms at most so often */
   async writeEvery(ms: number): Promise<void> {
     if (Date.now() - this.#writtenAt > ms) await this.write(false);

@@ -103,6 +103,8 @@ export class LossTelling {
         continue;
       }
       try {
+        // Told before it is written down it would be another loss, with another id, to the next process.
+        await this.#memory.written();
         await this.#actOn(loss, signal);
         wait = retryMs;
       } catch (error) {

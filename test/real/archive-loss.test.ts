@@ -1,5 +1,6 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openLosses } from '../../archive/loss/loss-record.ts';
 import { asOwnChange } from '../../archive/loss/own-change.ts';
 import { pruneOwnChanges } from '../../archive/loss/prune-own-changes.ts';
+import type { ToldLoss } from '../../archive/loss/told-loss.ts';
 import { findMoment } from '../../archive/read/find-moment.ts';
 import { drawArchive } from '../../archive/read/timeline.ts';
 import type { InstanceContext } from '../../backup/instance-context.ts';
@@ -217,6 +219,23 @@ describe('a loss is told once, and its last good moment is pinned', () => {
     expect(told).toMatchObject({ id, kind: 'flush', command: 'FLUSHALL' });
     await nothingMore();
     expect(pins).toHaveLength(1);
+  });
+
+  test('it is told when it is written down, and not before', async () => {
+    await watching.stop();
+    const path = join(folder.path, 'home', 'archive', `${instance}-loss.json`);
+    const writtenDown: boolean[] = [];
+    const tell = async ({ id }: ToldLoss) =>
+      void writtenDown.push(JSON.parse(readFileSync(path, 'utf8')).loss?.id === id);
+    // Looked for so often that it is seen while it is being written.
+    watching = watchLosses(context, { tell }, { askMs: 1, togetherMs: 0 });
+    for (let i = 1; i <= 5; i++) {
+      await watching.looked();
+      await redis.multi().flushall().set('key', 'again').exec();
+      await until('it is told', async () => writtenDown.length === i);
+      await until('it is pinned', async () => (await openLosses(context.repository, instance)).length === i);
+    }
+    expect(writtenDown).toEqual(Array(5).fill(true));
   });
 
   async function nothingMore(): Promise<void> {
