@@ -36,7 +36,9 @@ export type PublishedBackup = Pick<
 export async function publishBackup(context: InstanceContext, request: PublishRequest): Promise<PublishedBackup> {
   const { subject, dump, proof } = request;
   const earlier = await listBackups(context.repository, subject.instance);
-  const previous = earlier.find(({ state, id }) => state === 'verified' && id !== subject.backupId);
+  const previous = earlier.find(
+    ({ state, id, manifest }) => state === 'verified' && id !== subject.backupId && !manifest?.moment,
+  );
   const checks = [...dump.checks, ...proof.checks];
   const keys = dump.facts.walked ? dump.facts.keys : proof.load?.keysLoaded;
   const verdict = judge(checks, keys, previous?.keys, context.policy.backup.flagBelow);

@@ -14,10 +14,7 @@ export async function backups(context: CliContext, options: { all?: boolean }, i
   const { repository } = await openInstance({ config, env: context.env, home }, { login: false })({ instance });
   const found = await listBackups(repository, instance, options);
   repository.close();
-  const entries = found
-    .map(({ name: _name, directory: _directory, manifest: _manifest, ...entry }) => entry)
-    // A moment of the archive that was made here has an id of midnight, so that asked for again it is the same one.
-    .sort((a, b) => b.time.localeCompare(a.time));
+  const entries = found.map(({ name: _name, directory: _directory, manifest: _manifest, ...entry }) => entry);
   context.output.answer(tableOf(instance, entries), { instance, backups: entries });
   return 0;
 }

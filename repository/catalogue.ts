@@ -66,7 +66,8 @@ interface Found {
 }
 
 /**
- * The backups of an instance, newest first. Only what has a manifest is one; what cannot be read is listed with its
+ * The backups of an instance, newest first by what they hold: a moment of the archive that was made here has an id of
+ * midnight, so that asked for again it is the same one. Only what has a manifest is one; what cannot be read is listed with its
  * reason and stops nothing.
  *
  * @param options.all also those that failed a check
@@ -80,7 +81,7 @@ export async function listBackups(
   const failed = new Set(found.filter((backup) => backup.failed).map(({ name }) => name.backupId));
   const wanted = found.filter((backup) => (backup.failed ? options.all : !failed.has(backup.name.backupId)));
   const backups = await mapBounded(wanted, AT_ONCE, (backup) => readBackup(repository, backup));
-  return backups.sort((a, b) => (a.id < b.id ? 1 : -1));
+  return backups.sort((a, b) => b.time.localeCompare(a.time) || b.id.localeCompare(a.id));
 }
 
 /**

@@ -58,7 +58,7 @@ describe.each(Object.entries(kinds))('%s', (_, open) => {
       [backupAt(1).backupId, 'monthly'],
     ]);
     expect(listed[0]).toMatchObject({
-      time: '2026-11-23T20:50:00Z',
+      time: '2026-11-01T05:00:00.000Z',
       sizeBytes: 100,
       keys: 3,
       state: 'verified',
@@ -67,6 +67,13 @@ describe.each(Object.entries(kinds))('%s', (_, open) => {
       manifest: { server: { version: '7.0.15' } },
     });
     expect(await listBackups(repository, 'nobody')).toEqual([]);
+  });
+
+  test('a moment of the archive stands where its time belongs, though its id is of midnight', async () => {
+    await published(backupAt(3));
+    await published(backupAt(0), { save: { startedAt: '2026-11-01T04:00:00Z', endedAt: '2026-11-01T04:00:03Z' } });
+    const listed = await listBackups(repository, 'orders');
+    expect(listed.map(({ id }) => id)).toEqual([backupAt(0).backupId, backupAt(3).backupId]);
   });
 
   test('nothing without a manifest is listed', async () => {

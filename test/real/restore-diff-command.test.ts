@@ -119,7 +119,11 @@ test('two times the same side, and one that is no backup, are refused before any
   });
   const same = await rewind('diff', 'orders', newer.backupId, 'latest');
   expect(same).toMatchObject({ code: 2, stderr: expect.stringMatching(/DIFF_SIDES/) });
-  const unknown = await rewind('diff', 'orders', 'yesterday', 'live');
+  expect(await rewind('diff', 'orders', 'yesterday', 'live')).toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(/RESTORE_INPUT/),
+  });
+  const unknown = await rewind('diff', 'orders', '20200101T000000Z-abcdef', 'live');
   expect(unknown).toMatchObject({ code: 1, stderr: expect.stringMatching(/BACKUP_UNKNOWN/) });
 });
 

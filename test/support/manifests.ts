@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
-import { type BackupName, newBackupId, type Tier } from '../../repository/layout.ts';
+import { type BackupName, newBackupId, type Tier, timeOfBackupId } from '../../repository/layout.ts';
 import type { Manifest } from '../../repository/manifest.ts';
 
 /** A manifest of these bytes as a verified backup writes it. */
 export function manifestOf(name: BackupName, dump: Buffer, more: Partial<Manifest> = {}): Manifest {
+  const startedAt = timeOfBackupId(name.backupId) as Date;
+  const endedAt = new Date(startedAt.getTime() + 3_000);
   return {
     formatVersion: 1,
     instance: name.instance,
@@ -17,7 +19,7 @@ export function manifestOf(name: BackupName, dump: Buffer, more: Partial<Manifes
     },
     rdb: { magic: 'REDIS', version: 10 },
     source: 'dump-file',
-    save: { startedAt: '2026-11-23T20:50:00Z', endedAt: '2026-11-23T20:50:03Z' },
+    save: { startedAt: startedAt.toISOString(), endedAt: endedAt.toISOString() },
     replication: { id: 'a'.repeat(40), offset: 12_345 },
     dump: {
       file: 'dump.rdb',

@@ -194,6 +194,8 @@ describe('what was asked for', () => {
     ['db', { db: 1.5 }],
     ['match', { match: '' }],
     ['to', { to: '' }],
+    ['to', { to: 'yesterday' }],
+    ['to', { to: '20261123T205000Z' }],
     ['compare', { compare: 'never' }],
   ])('%s is refused with what is accepted: %o', (field, input) => {
     expect(() => parseRestoreInput({ instance: 'a', ...input })).toThrow(
