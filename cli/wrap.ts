@@ -1,19 +1,19 @@
 /** Readable on any terminal, and when it is pasted into a mail. */
 export const COLUMNS = 80;
 
-/** Prose in lines of 80 columns, each indented. Words that are longer, such as paths, stay whole. */
-export function wrap(text: string, indent = 0): string {
-  const margin = ' '.repeat(indent);
+/** Prose in lines of 80 columns, indented, those after the first by `further`. Words that are longer, such as paths, stay whole. */
+export function wrap(text: string, indent = 0, further = indent): string {
   const lines: string[] = [];
   let line = '';
   for (const word of text.split(/\s+/)) {
-    if (line && indent + line.length + 1 + word.length > COLUMNS) {
+    const margin = lines.length === 0 ? indent : further;
+    if (line && margin + line.length + 1 + word.length > COLUMNS) {
       lines.push(line);
       line = '';
     }
     line = line ? `${line} ${word}` : word;
   }
-  return [...lines, line].map((each) => margin + each).join('\n');
+  return [...lines, line].map((each, i) => ' '.repeat(i === 0 ? indent : further) + each).join('\n');
 }
 
 /** A label and its text, whose further lines begin under the first. */

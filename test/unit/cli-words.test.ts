@@ -1,8 +1,11 @@
+import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
 import { redisCli } from '../../check/redis-cli.ts';
 import { shellWord } from '../../check/shell-word.ts';
 import { bytesInWords, durationInWords } from '../../check/words.ts';
+import { outputTo } from '../../cli/output.ts';
 import { COLUMNS, wrap } from '../../cli/wrap.ts';
+import { RewindError } from '../../errors/rewind-error.ts';
 
 test.each([
   [0, '0 B'],
@@ -32,6 +35,33 @@ test('prose stays within 80 columns, whole words in each line', () => {
   expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(COLUMNS);
   expect(lines.every((line) => line.startsWith('    word'))).toBe(true);
   expect(lines.join(' ').split(/\s+/).filter(Boolean)).toHaveLength(100);
+});
+
+test('further lines stand under the first by as much as is asked for', () => {
+  const lines = wrap('word '.repeat(40).trim(), 2, 6).split('\n');
+  expect(lines.map((line) => line.search(/\w/))).toEqual([2, 6, 6]);
+  expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(COLUMNS);
+});
+
+test('an error keeps its lines in a file, and on a terminal they fit 80 columns', () => {
+  const error = new RewindError('REDIS_UNREACHABLE', `${'a sentence of its own. '.repeat(6)}\n    3 | an excerpt`);
+  const shown = (isTTY: boolean) => {
+    const stderr = Object.assign(new PassThrough(), { isTTY });
+    expect(outputTo(false, new PassThrough(), stderr).error(error)).toBe(1);
+    return String(stderr.read()).trimEnd().split('\n');
+  };
+  const [message, excerpt, safe, next, ...more] = shown(false);
+  expect([message, excerpt, more]).toEqual([
+    `REDIS_UNREACHABLE: ${'a sentence of its own. '.repeat(6)}`,
+    '    3 | an excerpt',
+    [],
+  ]);
+  expect([safe, next]).toEqual([expect.stringMatching(/^ {2}safe: /), expect.stringMatching(/^ {2}next: /)]);
+  const onTerminal = shown(true);
+  expect(Math.max(...onTerminal.map((line) => line.length))).toBeLessThanOrEqual(COLUMNS);
+  expect(onTerminal).toContain('    3 | an excerpt');
+  const words = (lines: readonly string[]) => lines.join(' ').split(/\s+/);
+  expect(words(onTerminal)).toEqual(words(shown(false)));
 });
 
 test('a word longer than a line is not broken: it may be a path to copy', () => {
