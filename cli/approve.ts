@@ -4,9 +4,11 @@ import { connectClient } from '../workers/temporal-connection.ts';
 import type { AnswerKind } from '../workflows/gate-decision.ts';
 import { type AnswerPayload, type AskedRun, findAskedRun, sendAnswer } from './answer-run.ts';
 import { effectiveConfig } from './effective-config.ts';
+import { summaryText } from './gate-notice.ts';
 import type { CliContext } from './main.ts';
 import type { ExitCode } from './output.ts';
 import { claimedName } from './run-workflow.ts';
+import { wrap } from './wrap.ts';
 
 export interface AnswerOptions {
   readonly approver?: string;
@@ -61,9 +63,11 @@ async function confirmed(context: CliContext, run: AskedRun, kind: AnswerKind, {
   const { gate, workflowId } = run;
   const chosen = choice ?? (kind === 'approve' ? gate.default : undefined);
   const { output, signal } = context;
-  output.log(`${workflowId}: ${gate.parked?.step ?? gate.name}\n\n${gate.summary}\n`);
+  output.log(`${workflowId}: ${gate.parked?.step ?? gate.name}\n\n${summaryText(gate, true)}\n`);
   for (const { id, text, loses } of gate.choices) {
-    output.log(`${id === (chosen ?? kind) ? '>' : ' '} ${id}: ${text}\n    loses: ${loses}`);
+    const mark = id === (chosen ?? kind) ? '>' : ' ';
+    output.log(`${mark} ${wrap(`${id}: ${text}`, 2, 4).trimStart()}`);
+    output.log(wrap(`loses: ${loses}`, 4, 6));
   }
   if (gate.deadline)
     output.log(`\n${gate.approvals} of ${gate.required} approvals; it is rejected at ${gate.deadline}.`);

@@ -12,6 +12,7 @@ import type { ExitCode } from './output.ts';
 import { progressView } from './progress-view.ts';
 import { provideParts } from './provide-parts.ts';
 import { backupOf, runWorkflow, sentenceOfBackup } from './run-workflow.ts';
+import { wrap } from './wrap.ts';
 
 export async function backup(
   context: CliContext,
@@ -44,7 +45,7 @@ async function takeHere(
   instance: string,
 ): Promise<PublishedBackup> {
   context.output.log(
-    'Without Temporal: nothing goes on by itself if this process ends, and nobody else is locked out.',
+    wrap('Without Temporal: nothing goes on by itself if this process ends, and nobody else is locked out.'),
   );
   if (!config.sandbox.servers) await provideParts(['redis']);
   const lock = await takeStateLock(join(home, 'without-temporal', instance));

@@ -1,6 +1,6 @@
 import type { WriteStream } from 'node:tty';
 import { RewindError } from '../errors/rewind-error.ts';
-import { wrap } from './wrap.ts';
+import { wrapLines } from './wrap.ts';
 
 /** 0 done; 1 failed; 2 wrong usage or configuration; 3 the goal was not met; 4 rejected or timed out at a gate. */
 export type ExitCode = 0 | 1 | 2 | 3 | 4;
@@ -26,18 +26,11 @@ export function outputTo(json: boolean, stdout: NodeJS.WritableStream, stderr: N
       if (json) stdout.write(`${JSON.stringify({ error: shown })}\n`);
       const lines = [`${shown.code}: ${shown.message}`, `  safe: ${shown.safe}`, `  next: ${shown.next}`];
       // A program finds a sentence in one line.
-      stderr.write(`${((stderr as WriteStream).isTTY ? lines.map(forTerminal) : lines).join('\n')}\n`);
+      stderr.write(`${((stderr as WriteStream).isTTY ? lines.map((line) => wrapLines(line)) : lines).join('\n')}\n`);
       if (notApproved.has(shown.code)) return 4;
       return shown.code.startsWith('CONFIG_') || wrongUsage.has(shown.code) ? 2 : 1;
     },
   };
-}
-
-/** Words stay whole at 80 columns; lines that the text has itself, such as an excerpt of a file, stay lines. */
-function forTerminal(text: string): string {
-  const indentOf = (line: string) => line.length - line.trimStart().length;
-  const lines = text.split('\n').map((line) => wrap(line.trim(), indentOf(line), indentOf(line) + 2));
-  return lines.join('\n');
 }
 
 /** What a person mends in what they typed, or in the configuration and what it names. */

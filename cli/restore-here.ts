@@ -74,7 +74,7 @@ export async function restoreHere(
   yes: boolean,
 ): Promise<ExitCode> {
   context.output.log(
-    'Without Temporal: nothing goes on by itself if this process ends; the same command goes on then.',
+    wrap('Without Temporal: nothing goes on by itself if this process ends; the same command goes on then.'),
   );
   return here(context, effective, input, async (at) => {
     const result = await restoreFound(context, effective, at, yes);

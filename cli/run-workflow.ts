@@ -48,7 +48,7 @@ export async function runWorkflow<Result = BackupResult>(
   context.output.log(`${summary}: workflow ${handle.workflowId}`);
   try {
     return await followRun<Result>(handle, progressView(input.instance, process.stderr), context.signal, (gate) =>
-      context.output.log(gateNotice(handle.workflowId, gate)),
+      context.output.log(gateNotice(handle.workflowId, gate, process.stderr.isTTY)),
     );
   } catch (error) {
     if (error instanceof WorkflowFailedError) throw rewindErrorOf(error);

@@ -20,3 +20,10 @@ export function wrap(text: string, indent = 0, further = indent): string {
 export function labelled(label: string, text: string, indent = 15): string {
   return `  ${label.padEnd(indent - 2)}${wrap(text, indent).trimStart()}`;
 }
+
+/** Of a text with lines of its own, such as an excerpt of a file, each stays a line, and fits; what goes on stands by two further in. */
+export function wrapLines(text: string, indent = 0): string {
+  const indentOf = (line: string) => indent + line.length - line.trimStart().length;
+  const fitted = (line: string) => wrap(line.trim(), indentOf(line), indentOf(line) + 2).trimEnd();
+  return text.split('\n').map(fitted).join('\n');
+}

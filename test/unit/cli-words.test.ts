@@ -3,9 +3,11 @@ import { expect, test } from 'vitest';
 import { redisCli } from '../../check/redis-cli.ts';
 import { shellWord } from '../../check/shell-word.ts';
 import { bytesInWords, durationInWords } from '../../check/words.ts';
+import { gateNotice } from '../../cli/gate-notice.ts';
 import { outputTo } from '../../cli/output.ts';
 import { COLUMNS, wrap } from '../../cli/wrap.ts';
 import { RewindError } from '../../errors/rewind-error.ts';
+import type { GateShown } from '../../workflows/gate-shown.ts';
 
 test.each([
   [0, '0 B'],
@@ -62,6 +64,21 @@ test('an error keeps its lines in a file, and on a terminal they fit 80 columns'
   expect(onTerminal).toContain('    3 | an excerpt');
   const words = (lines: readonly string[]) => lines.join(' ').split(/\s+/);
   expect(words(onTerminal)).toEqual(words(shown(false)));
+});
+
+test('what a gate shows keeps its lines in a file, and on a terminal they fit 80 columns without marks of bold type', () => {
+  const gate: GateShown = {
+    ...{ name: 'put back', plan: 'p', showing: 1, approvals: 0, required: 1, default: 'keep' },
+    summary: `**Comes back:** ${'many keys of all databases, '.repeat(6)}\n\n**How long:** 1 s.`,
+    choices: [
+      { id: 'keep', text: 'Put back what is missing. '.repeat(6), loses: 'what was written since, '.repeat(6) },
+    ],
+  };
+  expect(gateNotice('a/run', gate, false)).toContain(`  ${gate.summary.split('\n')[0]}\n\n  **How long:** 1 s.`);
+  const lines = gateNotice('a/run', gate, true).split('\n');
+  expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(COLUMNS);
+  expect(lines).toContain('  --choice keep (default)');
+  expect(lines).toContain('  How long: 1 s.');
 });
 
 test('a word longer than a line is not broken: it may be a path to copy', () => {
