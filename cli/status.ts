@@ -86,7 +86,7 @@ function instanceText(name: string, status: InstanceStatus): string {
     `  RPO now       ${againstObjective(rpo, 'nothing is proven')}`,
     `  RTO measured  ${rto ? againstObjective(rto, '') : 'never'}`,
   ];
-  if (status.archive) lines.push(`  archive       ${archiveText(status.archive)}`);
+  if (status.archive) lines.push(`  archive       ${archiveText(name, status.archive)}`);
   if (!lastBackup) lines.push(`  last backup   none; next: rewind backup ${name}`);
   else {
     const { id, state, keys, sizeBytes, reason, flagged } = lastBackup;
@@ -127,8 +127,9 @@ function againstObjective({ seconds, objectiveSeconds, met }: Measured, none: st
   return `${value}, objective ${durationInWords(objectiveSeconds)}: ${met ? 'met' : 'NOT MET'}`;
 }
 
-function archiveText({ state, lagSeconds, note }: ArchiveStatus): string {
+function archiveText(name: string, { state, lagSeconds, note }: ArchiveStatus): string {
   if (state === 'not-running') return 'on, and nothing follows it; next: rewind apply';
+  if (state === 'stuck') return `stuck: nothing is archived; why: rewind check ${name}`;
   if (state === 'silent') return 'on, and its agent says nothing yet';
   const lag = lagSeconds === undefined ? '' : `, ${lagSeconds} s behind`;
   return `${state}${lag}${note === undefined ? '' : `: ${note}`}`;

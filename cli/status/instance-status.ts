@@ -36,7 +36,7 @@ export interface InstanceStatus {
 
 /** How far the archive of the append-only file is. */
 export interface ArchiveStatus {
-  /** `not-running`, `silent`, or as the follower says. */
+  /** `not-running`, `stuck` (its run was refused, and tries again), `silent`, or as the follower says. */
   readonly state: string;
   readonly lagSeconds?: number;
   readonly unshippedBytes?: number;
@@ -45,7 +45,12 @@ export interface ArchiveStatus {
   readonly note?: string;
 }
 
-function archiveStatus({ running, figures }: ArchiveFacts, lagSeconds: number | undefined): ArchiveStatus {
+function archiveStatus(
+  { running, figures }: ArchiveFacts,
+  lagSeconds: number | undefined,
+  runs: readonly RunningWorkflow[],
+): ArchiveStatus {
+  if (runs.some(({ type, phase }) => type === 'shipAof' && phase === 'stuck')) return { state: 'stuck' };
   if (!running || !figures) return { state: running ? 'silent' : 'not-running' };
   const { state, unshippedBytes, timeline, position, note } = figures;
   return {
@@ -79,7 +84,7 @@ export function statusOf(
   const lost = lag === undefined ? age : Math.min(lag, age ?? lag);
   return {
     rpo: measured(lost, rpoSeconds),
-    ...(archive ? { archive: archiveStatus(archive, lag) } : {}),
+    ...(archive ? { archive: archiveStatus(archive, lag, running) } : {}),
     ...(rto === undefined ? {} : { rto: measured(rto, rtoSeconds) }),
     ...(last ? { lastBackup: entryOnly(last) } : {}),
     ...(verified ? { lastVerified: verified.time } : {}),
@@ -90,10 +95,15 @@ export function statusOf(
   };
 }
 
-/** True where an objective is missed, the newest backup is not what it should be, a run waits for a person, writes are fenced or a loss was noticed: exit code 3. */
-export function wantsAttention({ rpo, rto, lastBackup, waiting, fences, losses = [] }: InstanceStatus): boolean {
+/**
+ * True where an objective is missed, the newest backup is not what it should be, the archive is stuck, a run waits for a
+ * person, writes are fenced or a loss was noticed: exit code 3.
+ */
+export function wantsAttention({ rpo, rto, archive, lastBackup, ...open }: InstanceStatus): boolean {
+  const { waiting, fences, losses = [] } = open;
   const doubtful = lastBackup !== undefined && (lastBackup.state !== 'verified' || lastBackup.flagged !== undefined);
-  return !rpo.met || rto?.met === false || doubtful || waiting.length > 0 || fences.length > 0 || losses.length > 0;
+  const missed = !rpo.met || rto?.met === false || archive?.state === 'stuck';
+  return missed || doubtful || [waiting, fences, losses].some(({ length }) => length > 0);
 }
 
 function measured(seconds: number | undefined, objectiveSeconds: number | undefined): Measured {

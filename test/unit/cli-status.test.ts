@@ -35,6 +35,16 @@ test('a loss that nobody has closed wants attention, whatever else is well', () 
   expect(wantsAttention(statusOf(policy, [backup(600)], [], now))).toBe(false);
 });
 
+test('an archive whose run was refused is stuck, and wants attention however young the last backup is', () => {
+  const run = { workflowId: 'ship-aof/orders', runId: 'r', type: 'shipAof', startedAt: now.toISOString(), steps: [] };
+  const statusIn = (phase: string) =>
+    statusOf(policy, [backup(600)], [{ ...run, phase }], now, [], [], { running: true });
+  expect(statusIn('stuck').archive).toEqual({ state: 'stuck' });
+  expect(wantsAttention(statusIn('stuck'))).toBe(true);
+  expect(statusIn('archiving').archive).toEqual({ state: 'silent' });
+  expect(wantsAttention(statusIn('archiving'))).toBe(false);
+});
+
 describe('RPO now', () => {
   test('is the age of the last verified backup, from the start of its save', () => {
     const status = statusOf(policy, [backup(600), backup(7_200)], [], now);
