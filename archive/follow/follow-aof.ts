@@ -21,16 +21,20 @@ export async function followAof(
   options: Partial<FollowOptions> = {},
 ): Promise<FollowFigures> {
   const follower = new Follower(context, io, { ...followDefaults, ...options });
-  const place = await follower.locate();
-  if (!place) return follower.figures;
-  const lock = await lockFollowing(place, context.home);
-  const { instance } = context.policy;
-  following.set(instance, follower);
   try {
-    await follower.run();
-    return follower.figures;
+    const place = await follower.locate();
+    if (!place) return follower.figures;
+    const lock = await lockFollowing(place, context.home);
+    const { instance } = context.policy;
+    following.set(instance, follower);
+    try {
+      await follower.run();
+      return follower.figures;
+    } finally {
+      following.delete(instance);
+      lock.release();
+    }
   } finally {
-    following.delete(instance);
-    lock.release();
+    follower.close();
   }
 }

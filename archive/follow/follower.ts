@@ -60,6 +60,11 @@ export class Follower {
     return found?.place;
   }
 
+  /** However it ended: the connection with which the server was asked, which somebody who may not follow has made, too. */
+  close(): void {
+    this.#server.close();
+  }
+
   /** Follows until the signal, or, with `tailOnly`, until nothing more is there. The lock is the caller's. */
   async run(): Promise<void> {
     const course = this.#course!;
@@ -109,7 +114,6 @@ export class Follower {
     } finally {
       ended.abort();
       await Promise.allSettled([...background, bases.ended]);
-      server.close();
       await held.close();
     }
   }

@@ -30,15 +30,19 @@ export async function shipTail(
   options: Partial<FollowOptions> = {},
 ): Promise<ShippedTail> {
   const follower = new Follower(context, io, { ...followDefaults, ...options }, true);
-  const place = await follower.locate();
-  if (!place) return { shippedBytes: 0 };
-  const lock = await lockFollowing(place, context.home);
   try {
-    await follower.run();
-    const { shippedBytes, unshippedBytes, position } = follower.figures;
-    return { shippedBytes, leftBytes: unshippedBytes, position };
+    const place = await follower.locate();
+    if (!place) return { shippedBytes: 0 };
+    const lock = await lockFollowing(place, context.home);
+    try {
+      await follower.run();
+      const { shippedBytes, unshippedBytes, position } = follower.figures;
+      return { shippedBytes, leftBytes: unshippedBytes, position };
+    } finally {
+      lock.release();
+    }
   } finally {
-    lock.release();
+    follower.close();
   }
 }
 

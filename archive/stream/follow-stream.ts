@@ -103,14 +103,14 @@ async function openSession(
 ): Promise<Held> {
   const { repository, policy } = context;
   const lock = await lockFolder(folder);
+  let receiver: StreamReceiver | undefined;
+  const watch = new PrimaryWatch({
+    now: options.now,
+    clockStepMs: options.clockStepMs,
+    redialMs: options.rivalMs,
+    onClockStep: (fromMs, toMs) => receiver?.clockStepped(fromMs, toMs),
+  });
   try {
-    let receiver: StreamReceiver | undefined;
-    const watch = new PrimaryWatch({
-      now: options.now,
-      clockStepMs: options.clockStepMs,
-      redialMs: options.rivalMs,
-      onClockStep: (fromMs, toMs) => receiver?.clockStepped(fromMs, toMs),
-    });
     const locate = locator(context);
     const identity = await whose(context, { watch, locate, options, io, store, telling });
     const tip = await store.until(() => readTip(repository, policy.instance, identity));
@@ -129,6 +129,7 @@ async function openSession(
       },
     };
   } catch (error) {
+    watch.close();
     lock.release();
     throw error;
   }

@@ -67,6 +67,7 @@ function troubled(repository: Repository): Repository {
   });
 }
 
+const io = { signal: new AbortController().signal, onProgress: () => undefined };
 const archive = () => readArchive(context.repository);
 const shipped = (text: string) =>
   until(`${text} is shipped`, async () =>
@@ -156,11 +157,18 @@ test('nothing may be written beside the data: held by descriptors, over a rewrit
   chainedBytes(held, 1);
 });
 
-test('of two agents on one host the second stops itself and names the first', async () => {
+const connections = async () => ((await redis.client('LIST')) as string).trim().split('\n').length;
+
+test('of two agents on one host the second stops itself, names the first, and leaves no connection', async () => {
   following = follow(context);
   await redis.set('before', '1');
   await shipped('before');
-  await expect(follow(context).ended).rejects.toMatchObject({ code: 'ARCHIVE_FOLLOWED' });
+  const before = await connections();
+  for (let again = 0; again < 3; again++) {
+    await expect(follow(context).ended).rejects.toMatchObject({ code: 'ARCHIVE_FOLLOWED' });
+    await expect(shipTail(context, io, quick)).rejects.toMatchObject({ code: 'ARCHIVE_FOLLOWED' });
+  }
+  await until('they are closed', async () => (await connections()) <= before);
   await redis.set('after', '1');
   await shipped('after');
 });
@@ -266,7 +274,6 @@ test('after a crash the tail that is on the disk is shipped without a server, an
   await following.stop();
   await redis.set('the tail', '1');
   await server.kill9();
-  const io = { signal: new AbortController().signal, onProgress: () => undefined };
   const tail = await shipTail(context, io, quick);
   expect(tail).toMatchObject({ shippedBytes: expect.any(Number), leftBytes: 0 });
   expect(tail.shippedBytes).toBeGreaterThan(0);

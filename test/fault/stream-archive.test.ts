@@ -347,14 +347,22 @@ test('of two processes with one home the second stops itself; of two on two mach
   await winner.stop();
 });
 
-test('another server under the same name is refused before anything of it is archived', async () => {
+test('another server under the same name is refused before anything of it is archived, and no connection stays', async () => {
   following = stream(context);
   await written('before');
   await following.stop();
   const stranger = await startRedis();
   try {
     const away = { ...context, home: join(folder.path, 'elsewhere'), target: { url: stranger.url } };
-    await expect(stream(away).ended).rejects.toMatchObject({ code: 'IDENTITY_REFUSED' });
+    const asked = await connectRedis({ url: stranger.url });
+    for (let again = 0; again < 3; again++) {
+      await expect(stream(away).ended).rejects.toMatchObject({ code: 'IDENTITY_REFUSED' });
+    }
+    const connections = async () =>
+      String(await asked.client('LIST'))
+        .trim()
+        .split('\n').length;
+    await until('they are closed', async () => (await connections()) === 1).finally(() => asked.disconnect());
     expect((await archive()).timelines).toHaveLength(1);
   } finally {
     await stranger.stop();
