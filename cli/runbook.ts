@@ -5,6 +5,7 @@ import { effectiveConfig } from './effective-config.ts';
 import type { CliContext } from './main.ts';
 import type { ExitCode } from './output.ts';
 import { runWorkflow } from './run-workflow.ts';
+import { wrap } from './wrap.ts';
 
 /** The incident runbooks by the names that people type, with the workflow behind each. */
 export const runbooks = {
@@ -38,10 +39,9 @@ export async function runbook(
       summary: `${kind} of ${instance}`,
       input: { instance, ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) },
     });
-    context.output.answer(
-      [...result.sentences, ...(result.report ? [`report: ${result.report}`] : [])].join('\n'),
-      result,
-    );
+    // A program finds a sentence in one line.
+    const sentences = process.stdout.isTTY ? result.sentences.map((each) => wrap(each, 0, 2)) : result.sentences;
+    context.output.answer([...sentences, ...(result.report ? [`report: ${result.report}`] : [])].join('\n'), result);
     return result.recovered ? 0 : 3;
   } finally {
     await client.connection.close();
