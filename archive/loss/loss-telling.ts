@@ -75,7 +75,9 @@ export class LossTelling {
   async notice(loss: LossFound, { atMs, lastLookMs, good }: NoticedAt): Promise<void> {
     const { state } = this.#memory;
     const last = state.loss;
-    const isPart = last && (atMs - last.lastMs <= this.#options.togetherMs || !last.told || !last.pinned);
+    // A clock that was set back makes no part of a loss of before; nor is what comes after a change of ours a part of that.
+    const isSoon = last && last.own === undefined && Math.abs(atMs - last.lastMs) <= this.#options.togetherMs;
+    const isPart = last && (isSoon || !last.told || !last.pinned);
     if (isPart) {
       last.lastMs = atMs;
       last.keysLost += loss.keysLost;
@@ -138,7 +140,7 @@ export class LossTelling {
     try {
       return await ownChangeAt(repository, policy.instance, timeMs);
     } catch (error) {
-      if (this.#options.now() - timeMs < doubtMs) throw error;
+      if (Math.abs(this.#options.now() - timeMs) < doubtMs) throw error;
       return undefined;
     }
   }
@@ -172,7 +174,10 @@ export class LossTelling {
 
   async #goodMoment(loss: NoticedLoss, signal: AbortSignal): Promise<GoodMoment | undefined> {
     const { exactMs, now, askMs } = this.#options;
-    while (!loss.exact && !signal.aborted && now() - loss.timeMs < exactMs) {
+    // By a clock that nobody sets: one that was wrong when the loss was noticed would have it wait for that long.
+    const waitedMs = Math.max(0, now() - loss.timeMs);
+    const until = performance.now() + exactMs - waitedMs;
+    while (!loss.exact && !signal.aborted && performance.now() < until) {
       loss.exact = await exactMoment(this.#context, this.#archive, loss);
       if (!loss.exact) await pause(Math.min(20, askMs), signal);
     }
