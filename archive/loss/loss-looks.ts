@@ -97,6 +97,8 @@ export class LossLooks {
     const sample = await this.#ask();
     if (!sample) return false;
     this.#flushTold = this.#flushTold && !flushTold;
+    const last = this.#seen.at(-1);
+    if (last && sample.atMs < last.atMs) this.#clockWentBack(last.atMs - sample.atMs + 1);
     if (!sample.primary) {
       // What a replica has is its primary's to answer for; what went by itself there it does not count.
       this.#replicaSinceMs ??= sample.atMs;
@@ -123,6 +125,14 @@ export class LossLooks {
     } else this.#thin(now.atMs);
     await memory.writeEvery(rememberMs);
     return true;
+  }
+
+  /** What was seen before was before: else all that went within so long would have gone within seconds. */
+  #clockWentBack(byMs: number): void {
+    this.#seen = this.#seen.map((each) => ({ ...each, atMs: each.atMs - byMs }));
+    const { swappedOut } = this.#parts.memory.state;
+    for (const [database, atMs] of Object.entries(swappedOut)) swappedOut[database] = Math.max(0, atMs - byMs);
+    if (this.#replicaSinceMs !== undefined) this.#replicaSinceMs -= byMs;
   }
 
   /** What went of databases that deployments have put out of service, which is no loss. */

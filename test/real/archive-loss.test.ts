@@ -265,6 +265,23 @@ describe('is taken for no loss:', () => {
     await nothingBefore();
   });
 
+  test('keys that are deleted over some minutes, where the machine’s clock is set back', async () => {
+    await watching.stop();
+    let aheadMs = 7_200_000;
+    watching = watchLosses(context, {}, { now: () => Date.now() + aheadMs });
+    // Of each third a minute passes, and then the clock loses two hours.
+    for (const [third, then] of [7_260_000, 7_320_000, 0].entries()) {
+      await watching.looked();
+      const chain = redis.pipeline();
+      for (let i = 0; i < 4_500; i++) chain.del(`key:${third * 4_500 + i}`);
+      await chain.exec();
+      await watching.looked();
+      aheadMs = then;
+      await watching.looked();
+    }
+    await nothingBefore();
+  });
+
   test('a queue that drains', async () => {
     const fill = redis.pipeline();
     for (let i = 0; i < keys; i++) fill.rpush(`queue:${i}`, 'job');

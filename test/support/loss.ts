@@ -38,12 +38,12 @@ export function watchLosses(
   let looks = 0;
   const now = () => {
     looks += 1;
-    return Date.now();
+    return (options.now ?? Date.now)();
   };
   const watch = new LossWatch(
     context,
     { tell: async (loss) => void told.push(loss), onTrouble: (sentence) => trouble.push(sentence), ...hooks },
-    { ...watchOften, now, ...options },
+    { ...watchOften, ...options, now },
   );
   const io = { signal, onProgress: () => undefined, onDestructive: watch.destructive.bind(watch) };
   const following = followAof(context, { ...io, onFigures: (figures) => watch.figures(figures) }, quick);
