@@ -137,7 +137,8 @@ export function crashedHostActivities(contextOf: (subject: Subject) => Promise<I
         const context = await contextOf(subject);
         const { repository, home } = context;
         const path = await stageDump(repository, restoreFolder(home, subject.restoreId), point, io);
-        const place = () => placeDump(context, { path, sha256: point.sha256 }, point.server, io);
+        const dump = { path, sha256: point.sha256, restoreId: subject.restoreId };
+        const place = () => placeDump(context, dump, point.server, io);
         return asOwnChange(context, 'restore', place);
       }),
 
@@ -148,7 +149,8 @@ export function crashedHostActivities(contextOf: (subject: Subject) => Promise<I
         const folder = restoreFolder(context.home, subject.restoreId);
         await mkdir(folder, { recursive: true, mode: 0o700 });
         const path = await receiveDumpFrom(await askedOf(context), address, folder, io);
-        return asOwnChange(context, 'restore', () => placeDump(context, { path }, server, io));
+        const dump = { path, restoreId: subject.restoreId };
+        return asOwnChange(context, 'restore', () => placeDump(context, dump, server, io));
       }),
 
     warmUp: (subject: Subject): Promise<boolean> => runStep(async (io) => warmUp(await contextOf(subject), io)),

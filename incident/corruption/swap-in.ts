@@ -31,18 +31,30 @@ export async function swapIn(
   const aside = join(dir, `rewind-aside-${id}`);
   const done = join(aside, '.rewind-done');
   const placed = [...new Set(built.files.map(({ path }) => path.split('/')[0] as string))];
-  if (await exists(done)) return { aside, placed };
-  if (await isRunning()) {
-    throw new RewindError('RESTORE_SERVER_RUNNING', `The server whose files are in ${dir} is running.`);
+  if (await exists(done)) {
+    await rm(incoming, { recursive: true, force: true });
+    return { aside, placed };
   }
+  const refuseRunning = async () => {
+    if (!(await isRunning())) return;
+    throw new RewindError('RESTORE_SERVER_RUNNING', `The server whose files are in ${dir} is running.`);
+  };
+  await refuseRunning();
   const ready = join(incoming, '.rewind-whole');
   if (!(await exists(ready)) && !(await exists(aside))) {
     await rm(incoming, { recursive: true, force: true });
-    for (const { path, sha256 } of built.files) {
-      const folder = dirname(join(incoming, path));
-      await mkdir(folder, { recursive: true, mode: 0o750 });
-      await giveTo(folder, dir);
-      await copyDurably(join(built.dir, path), join(incoming, path), { sha256, owner: dir }, io);
+    try {
+      for (const { path, sha256 } of built.files) {
+        const folder = dirname(join(incoming, path));
+        await mkdir(folder, { recursive: true, mode: 0o750 });
+        await giveTo(folder, dir);
+        await copyDurably(join(built.dir, path), join(incoming, path), { sha256, owner: dir }, io);
+      }
+      // Copying takes its time, and whoever keeps servers up may have started it meanwhile.
+      await refuseRunning();
+    } catch (error) {
+      await rm(incoming, { recursive: true, force: true });
+      throw error;
     }
     await writeTextDurably(ready, '');
     await syncFolder(incoming);

@@ -57,7 +57,7 @@ export async function startNode(
 /** Gives the stopped server beside this agent the dump to start on; its own files are moved aside, never deleted. */
 export async function placeDump(
   context: InstanceContext,
-  dump: { readonly path: string; readonly sha256?: string },
+  dump: { readonly path: string; readonly sha256?: string; readonly restoreId: string },
   server: ServerVersion,
   io: StepIO,
 ): Promise<ReplacedFiles> {
@@ -73,6 +73,7 @@ export async function placeDump(
     {
       dumpPath: dump.path,
       sha256: dump.sha256,
+      restoreId: dump.restoreId,
       dir: settings.dir,
       aof: settings.appendonly,
       server,

@@ -7,6 +7,8 @@ import { exists, giveTo, sha256Of, syncFolder } from './durable-files.ts';
 import { buildIncoming, dataNames, type FilesRequest, namesOf } from './incoming.ts';
 
 export interface ReplaceRequest extends FilesRequest {
+  /** Of the restore: only the same one finds that it was done already; a server has written to the files of another since. */
+  readonly restoreId: string;
   /** Asked before anything is moved: a server that runs would write its memory over the new files. */
   readonly isRunning: () => Promise<boolean>;
 }
@@ -27,6 +29,8 @@ interface ReplaceJournal {
   readonly formatVersion: 1;
   readonly state: 'building' | 'swapping' | 'replaced' | 'withdrawing' | 'restoring';
   readonly startedAt: string;
+  /** Whose files these are; absent in what an older version wrote. */
+  readonly restoreId?: string;
   readonly incoming: string;
   readonly aside: string;
   readonly withdrawn: string;
@@ -56,7 +60,8 @@ export async function replaceServerFiles(request: ReplaceRequest, io: StepIO): P
   await refuseRunning(request);
   const left = await recoverReplacement(dir);
   const wanted = dataNames(request);
-  if (left?.state === 'replaced' && wanted.join() === left.data.join() && (await allThere(dir, wanted))) {
+  const isOurs = left?.state === 'replaced' && left.restoreId === request.restoreId;
+  if (isOurs && wanted.join() === left.data.join() && (await allThere(dir, wanted))) {
     if (left.sha256 === (request.sha256 ?? (await sha256Of(request.dumpPath, io)))) return reportOf(dir, left);
   }
   const stamp = await freeStamp(dir);
@@ -65,6 +70,7 @@ export async function replaceServerFiles(request: ReplaceRequest, io: StepIO): P
     formatVersion: 1,
     state: 'building',
     startedAt: new Date().toISOString(),
+    restoreId: request.restoreId,
     incoming: `rewind-incoming-${stamp}`,
     aside: `rewind-aside-${stamp}`,
     withdrawn: `rewind-withdrawn-${stamp}`,

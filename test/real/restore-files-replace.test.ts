@@ -62,6 +62,7 @@ describe.each(flavours)('%s', (flavour) => {
 
       const [program] = await findServers([redisBinary(flavour)]);
       const request: ReplaceRequest = {
+        restoreId: 'one',
         dumpPath,
         dir,
         aof: appendonly === 'yes',
@@ -135,6 +136,16 @@ test('a second restore sets the first one aside, too', async () => {
   expect(await readFile(join(dir, first.aside as string, 'dump.rdb'), 'utf8')).toBe('old dump');
 });
 
+test('the same backup in a later incident is placed again over what the server has written since', async () => {
+  const { dir, request } = await scene();
+  const first = await replaceServerFiles(request, io);
+  await writeFile(join(dir, 'dump.rdb'), 'of the server that died again');
+  expect(await replaceServerFiles(request, io)).toEqual(first);
+  const later = await replaceServerFiles({ ...request, restoreId: 'two' }, io);
+  expect(await readFile(join(dir, 'dump.rdb'), 'utf8')).toBe('REDIS0010 new');
+  expect(await readFile(join(dir, later.aside as string, 'dump.rdb'), 'utf8')).toBe('of the server that died again');
+});
+
 test('killed before any one of its changes, the same call ends a replacement, and the start in between sees old or new', async () => {
   const done = await killedAtEach('replace', async (dir, request, exit) => {
     await recoverReplacement(dir);
@@ -184,7 +195,10 @@ async function scene(): Promise<{ dir: string; request: ReplaceRequest }> {
   for (const [name, text] of Object.entries(oldContent)) await writeFile(join(dir, name), text);
   const dumpPath = join(await folder(), 'backup.rdb');
   await writeFile(dumpPath, 'REDIS0010 new');
-  return { dir, request: { dumpPath, dir, aof: true, server: { name: 'redis', version: '7.0.15' }, isRunning } };
+  return {
+    dir,
+    request: { restoreId: 'one', dumpPath, dir, aof: true, server: { name: 'redis', version: '7.0.15' }, isRunning },
+  };
 }
 
 /** Every file below, but for our own journal. */
