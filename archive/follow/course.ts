@@ -6,6 +6,7 @@ import type { FollowIO, FollowOptions } from './follow-options.ts';
 import type { HeldFile } from './held-files.ts';
 import type { ServerSigns } from './server-watch.ts';
 import type { Stretch } from './stretch.ts';
+import type { OwnTimelines } from './tip.ts';
 
 /** What the parts of a follower have in common: for whom they work, and where it is. */
 export interface Course {
@@ -26,6 +27,7 @@ export interface Course {
   /** Run id of the server whose file was last compared with what is archived. */
   comparedWith?: string | undefined;
   timeline?: TimelineRecord;
+  beginning?: OwnTimelines['beginning'];
   /** What is shipped now; none while it is found out where to go on. */
   stretch?: Stretch | undefined;
   /** The file before the one at hand, as long as nothing of that is shipped. */

@@ -10,10 +10,9 @@ import { inOwnWord } from './own-word.ts';
 import type { PatientStore } from './patient-store.ts';
 import type { SameFiles } from './same-files.ts';
 import type { ServerSigns } from './server-watch.ts';
-import { takenOver } from './store-records.ts';
 import { Stretch } from './stretch.ts';
 import type { Telling } from './telling.ts';
-import { readTip, type Tip } from './tip.ts';
+import { readTip, refuseOther, type Tip } from './tip.ts';
 import { type Continuation, type Place, whereToGoOn } from './where-to-go-on.ts';
 
 const unproven = 'whether the files are those of the server that answers shows when it writes';
@@ -48,9 +47,7 @@ export class GoingOn {
     const { store, looks, held, server, bases } = this.#parts;
     const { repository, policy } = course.context;
     const tip = await store.until(() => readTip(repository, policy.instance, course.place.identity));
-    if (tip && course.timeline && tip.timeline.timeline > course.timeline.timeline) {
-      throw takenOver(`it has begun the timeline ${tip.timeline.timeline} for the server ${tip.timeline.server.runId}`);
-    }
+    if (tip) refuseOther(tip, course);
     const signs = await server.ask();
     const { files } = looks;
     if (signs) course.signs = signs;
@@ -144,10 +141,12 @@ export class GoingOn {
     const course = this.#course;
     const { number, signs, ...about } = begin;
     const { name, version, runId, replicationId } = signs;
-    const record = await beginTimeline(this.#parts.store, course.context.repository, {
+    const beginning = {
       ...{ instance: course.context.policy.instance, identity: course.place.identity, timeline: number },
       ...{ startedMs: course.options.now(), server: { name, version, runId, replicationId }, ...about },
-    });
+    };
+    course.beginning = beginning;
+    const record = await beginTimeline(this.#parts.store, course.context.repository, beginning);
     course.timeline = record;
     this.#parts.bases.ofTimeline(new Set());
     return record;

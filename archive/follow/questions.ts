@@ -67,6 +67,6 @@ export class Questions {
     const { context, timeline, options } = this.#course;
     if (!timeline || Date.now() - this.#lookedForRivalAt < options.rivalMs) return;
     this.#lookedForRivalAt = Date.now();
-    await refuseRival(context.repository, context.policy.instance, timeline.timeline);
+    await refuseRival(context.repository, context.policy.instance, this.#course);
   }
 }

@@ -111,6 +111,8 @@ export class Shipping {
     } else {
       if (damage) await this.#lookAtDamage(stretch, damage);
       this.#idle = unshippedBytes === 0;
+      // A mass removal is known for one when its time is over, which nothing else may come after: writes are fenced, say.
+      await events.destructive(stretch.fileStart, stretch.finder.takeBefore(stretch.from.offset));
       await looks.next();
       this.#idle &&= stretch.marks.upTo === stretch.tail.readTo;
     }

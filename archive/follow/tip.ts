@@ -68,11 +68,32 @@ async function newestTimeline(repository: Repository, instance: string): Promise
   return (await positions(repository, timelinesDirectory(instance), (name) => parseTimelineKey(name, instance))).at(-1);
 }
 
+/** What an agent knows of its own timelines: the one at hand, and the last that it asked the store to begin. */
+export interface OwnTimelines {
+  timeline?: TimelineRecord;
+  /** The store may have it already, whatever it has answered. */
+  beginning?: Pick<TimelineRecord, 'timeline' | 'startedMs' | 'server'>;
+}
+
 /** Of two agents the one whose timeline another has left behind stops. @throws ARCHIVE_TAKEN_OVER */
-export async function refuseRival(repository: Repository, instance: string, timeline: number): Promise<void> {
+export async function refuseRival(repository: Repository, instance: string, own: OwnTimelines): Promise<void> {
   // A store that does not answer tells nothing of rivals.
   const newest = (await newestTimeline(repository, instance).catch(() => undefined)) ?? 0;
-  if (newest > timeline) throw takenOver(`it has begun the timeline ${newest}`);
+  // Looked at now: it may have begun one while the store was asked.
+  if (newest > Math.max(own.timeline?.timeline ?? 0, own.beginning?.timeline ?? 0)) {
+    throw takenOver(`it has begun the timeline ${newest}`);
+  }
+}
+
+/** The same where all is found out anew: one that the store took from this agent, its answer lost, is no rival's. */
+export function refuseOther({ timeline: there }: Tip, { timeline, beginning }: OwnTimelines): void {
+  if (!timeline || there.timeline <= timeline.timeline) return;
+  const { startedMs, server } = there;
+  const isOwn =
+    beginning?.timeline === there.timeline &&
+    beginning.startedMs === startedMs &&
+    beginning.server.runId === server.runId;
+  if (!isOwn) throw takenOver(`it has begun the timeline ${there.timeline} for the server ${server.runId}`);
 }
 
 /** Ascending. */

@@ -6,6 +6,7 @@ import type { PatientStore } from '../follow/patient-store.ts';
 import { storeEvent } from '../follow/store-records.ts';
 import type { Stretch } from '../follow/stretch.ts';
 import type { Telling } from '../follow/telling.ts';
+import type { OwnTimelines } from '../follow/tip.ts';
 import type { EventName } from '../layout.ts';
 import type { EventRecord, TimelineRecord } from '../records.ts';
 import type { PrimarySigns } from './primary-watch.ts';
@@ -35,6 +36,7 @@ export interface StreamCourse {
   readonly store: PatientStore;
   readonly telling: Telling;
   timeline?: TimelineRecord;
+  beginning?: OwnTimelines['beginning'];
   /** What is shipped now. */
   run?: StreamRun;
   stretch?: Stretch;

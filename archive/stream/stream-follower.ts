@@ -112,7 +112,7 @@ export class StreamFollower {
       this.#freshBase.look(signal);
       if (course.timeline && Date.now() - lookedForRivalAt >= options.rivalMs) {
         lookedForRivalAt = Date.now();
-        await refuseRival(context.repository, context.policy.instance, course.timeline.timeline);
+        await refuseRival(context.repository, context.policy.instance, course);
       }
       await sleep(options.askMs, undefined, { signal }).catch(() => undefined);
     }

@@ -9,7 +9,7 @@ import { notes, ownReason } from '../follow/own-word.ts';
 import { replicationIdsOf } from '../follow/questions.ts';
 import { takenOver } from '../follow/store-records.ts';
 import { finderOf, Stretch, seenIn } from '../follow/stretch.ts';
-import { readTip, type Tip } from '../follow/tip.ts';
+import { readTip, refuseOther, type Tip } from '../follow/tip.ts';
 import { readHeaderAt } from '../read/chain.ts';
 import { listArchive } from '../read/listing.ts';
 import type { TimelineRecord } from '../records.ts';
@@ -38,9 +38,7 @@ export class StreamGoesOn {
     if (!run) return false;
     const { repository, policy } = context;
     const tip = await store.until(() => readTip(repository, policy.instance, session.identity));
-    if (tip && course.timeline && tip.timeline.timeline > course.timeline.timeline) {
-      throw takenOver(`it has begun the timeline ${tip.timeline.timeline} for the server ${tip.timeline.server.runId}`);
-    }
+    if (tip) refuseOther(tip, course);
     course.run = run;
     if (tip) {
       course.timeline = tip.timeline;
@@ -233,14 +231,15 @@ export class StreamGoesOn {
     const course = this.#course;
     const { number, at, signs, ...about } = begin;
     const { name, version, runId } = signs;
-    const record = await beginTimeline(course.store, course.context.repository, {
+    const beginning = {
       ...{ instance: course.context.policy.instance, identity: course.session.identity },
       timeline: number ?? course.timeline!.timeline + 1,
       start: at ?? startBehind(course.position),
       server: { name, version, runId, replicationId: course.run!.end.replId },
       ...about,
-    });
-    course.timeline = record;
+    };
+    course.beginning = beginning;
+    course.timeline = await beginTimeline(course.store, course.context.repository, beginning);
   }
 
   /** Two servers never mix in one archive. @throws IDENTITY_REFUSED */

@@ -72,6 +72,8 @@ export class StreamShipping {
         await session.spool.leave(run);
         return;
       }
+      // As with a file: a mass removal is over with its time, also where nothing comes after it.
+      await recordDestructive(this.#course, stretch.fileStart, stretch.finder.takeBefore(stretch.from.offset));
       this.#idle = !meant || unshipped === 0;
       const wait = seen === undefined ? options.askMs : Math.max(1, options.segmentMs - age);
       await Promise.race([grown, sleep(Math.min(wait, options.askMs))]);

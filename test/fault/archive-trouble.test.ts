@@ -1,10 +1,10 @@
-import { writeFile } from 'node:fs/promises';
+import { cp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { FoundDestructive } from '../../archive/follow/follow-options.ts';
 import { shipTail } from '../../archive/follow/ship-tail.ts';
-import { baseKey, segmentKey } from '../../archive/layout.ts';
+import { baseKey, segmentKey, timelineKey, timelinesDirectory } from '../../archive/layout.ts';
 import type { InstanceContext } from '../../backup/instance-context.ts';
 import { RewindError } from '../../errors/rewind-error.ts';
 import { connectRedis } from '../../redis/connection.ts';
@@ -181,6 +181,47 @@ test('of two agents on two hosts the one whose place is taken stops itself and w
   await context.repository.putSmall(segmentKey('orders', 1, end), Buffer.from('the other agent’s\n'));
   await redis.set('after', '1');
   await expect(following.ended).rejects.toMatchObject({ code: 'ARCHIVE_TAKEN_OVER' });
+});
+
+test('an agent that begins a timeline takes itself for no rival, whenever it looks and whatever the store answers', async () => {
+  let looks = 0;
+  let isLost = false;
+  const putSmall: Repository['putSmall'] = async (key, ...more) => {
+    const stored = await context.repository.putSmall(key, ...more);
+    if (key !== timelineKey('orders', 2) || isLost) return stored;
+    isLost = true;
+    const before = looks;
+    await until('it has looked for rivals', async () => looks >= before + 2);
+    throw new RewindError('STORE_UNAVAILABLE', 'it was stored, and the answer was lost');
+  };
+  const list: Repository['list'] = (prefix, ...more) => {
+    if (prefix === timelinesDirectory('orders')) looks += 1;
+    return context.repository.list(prefix, ...more);
+  };
+  const replaced = { putSmall, list };
+  const repository = new Proxy(context.repository, {
+    get: (target, name) => {
+      const value = Reflect.get(name in replaced ? replaced : target, name) as unknown;
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+  following = follow({ ...context, repository }, { rivalMs: 1 });
+  const [files, copy] = [join(server.dir, 'appendonlydir'), join(folder.path, 'copy')];
+  await redis.set('before', '1');
+  await shipped('before');
+  await cp(files, copy, { recursive: true });
+  await redis.set('not in the copy', '1');
+  await shipped('not in the copy');
+  await server.kill9();
+  redis.disconnect();
+  await rm(files, { recursive: true });
+  await cp(copy, files, { recursive: true });
+  await server.restart();
+  redis = await connectRedis({ url: server.url });
+  await redis.set('after', '1');
+  await Promise.race([following.ended, shipped('after')]);
+  expect(isLost).toBe(true);
+  expect((await archive()).timelines).toHaveLength(2);
 });
 
 test('another server under the same name is refused before anything of it is archived', async () => {
