@@ -15,12 +15,12 @@ import { copyAside } from '../incident/corruption/copy-aside.ts';
 import { diagnoseFiles } from '../incident/corruption/diagnose.ts';
 import type { Diagnosis } from '../incident/corruption/diagnosis.ts';
 import type { PersistenceSettings } from '../incident/corruption/settings.ts';
-import { type SwappedIn, swapIn } from '../incident/corruption/swap-in.ts';
+import { isSwappedIn, type SwappedIn, swapIn } from '../incident/corruption/swap-in.ts';
 import { serviceBeside, settingsBeside } from '../incident/crash/crash-site.ts';
 import { type ServerVersion, versionBeside } from '../incident/crash/start-node.ts';
 import { foundPart } from '../process/found-parts.ts';
 import type { StepIO } from '../process/step-io.ts';
-import { withRedis } from '../redis/connection.ts';
+import { addressOf, withRedis } from '../redis/connection.ts';
 import { keysOf, readInfo } from '../redis/info.ts';
 import { listBackups } from '../repository/catalogue.ts';
 import { findRestorePoint } from '../restore/restore-point.ts';
@@ -62,9 +62,7 @@ export function corruptionActivities(
         await copyAside(dir, aside, settings, io);
         const [checker] = await findServers(serversOf(config));
         const diagnosis = await diagnoseFiles(aside, settings, io, { server: checker });
-        const runningWith = await withRedis(context.target, async (redis) =>
-          keysOf(await readInfo(redis, 'keyspace')),
-        ).catch(() => undefined);
+        const runningWith = await keysLive(context);
         const { archived, told } = await archivedBeside(context, aside, settings, io);
         return { diagnosis, runningWith, server, archived, archiveTold: told };
       }),
@@ -106,14 +104,21 @@ export function corruptionActivities(
         return buildProven(prover, request, limits, io);
       }),
 
-    /** Stops the server and gives it what was built; what it had is moved aside, never deleted. */
-    swapIn: (subject: RestoreSubject, built: BuiltChoice): Promise<SwappedIn> =>
+    /**
+     * Stops the server and gives it what was built; what it had is moved aside, never deleted.
+     *
+     * @param wasRunning as it was shown to who chose; absent in runs that an older version began
+     */
+    swapIn: (subject: RestoreSubject, built: BuiltChoice, wasRunning?: boolean): Promise<SwappedIn> =>
       runStep(async (io) => {
         const context = await contextOf(subject);
         const { dir, settings } = await filesBeside(context);
         const service = serviceBeside(context);
-        // A last save would write the damaged memory, or none, over what is about to be placed.
-        await service?.stop(io, { lastSave: 'never' });
+        if (!(await isSwappedIn(dir, subject.restoreId))) {
+          if (wasRunning === false) await refuseRisen(context);
+          // A last save would write the damaged memory, or none, over what is about to be placed.
+          await service?.stop(io, { lastSave: 'never' });
+        }
         const answers = () => withRedis(context.target, async () => true).catch(() => false);
         const isRunning = service ? async () => (await service.state()) === 'running' : answers;
         return asOwnChange(context, 'restore', () => swapIn(dir, built, settings, subject.restoreId, isRunning, io));
@@ -137,6 +142,25 @@ export function corruptionChoicesActivity(
         return choicesOf(diagnosis, backups, new Date(), archived);
       }),
   };
+}
+
+const keysLive = ({ target }: InstanceContext): Promise<number | undefined> =>
+  withRedis(target, async (redis) => keysOf(await readInfo(redis, 'keyspace'))).catch(() => undefined);
+
+/**
+ * Somebody has brought the server back while the gate waited, and who chose did not know: what was written to it since is
+ * in its memory only, and ends with it.
+ *
+ * @throws RESTORE_SERVER_RUNNING
+ */
+async function refuseRisen(context: InstanceContext): Promise<void> {
+  const keys = await keysLive(context);
+  if (keys === undefined) return;
+  throw new RewindError(
+    'RESTORE_SERVER_RUNNING',
+    `Redis at ${addressOf(context.target)} answers again, with ${keys} keys; it did not when the choice was made.`,
+    { next: 'Abort where it is well. Where what was chosen is better: save what it holds, stop it, then try again.' },
+  );
 }
 
 /** Whole commands that the archive does not have yet are in no danger once they are there. */

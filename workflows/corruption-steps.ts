@@ -52,11 +52,12 @@ export function corruptionSteps(policy: InstancePolicy, story: RunStory) {
       return proven;
     },
 
-    async swapIn(subject: RestoreSubject, built: BuiltChoice): Promise<SwappedIn> {
+    async swapIn(subject: RestoreSubject, built: BuiltChoice, wasRunning: boolean): Promise<SwappedIn> {
       story.step('swapIn');
       const swapped = await host.swapIn.executeWithOptions({ summary: 'in the place of the damaged ones' }, [
         subject,
         built,
+        wasRunning,
       ]);
       story.tell(`${swapped.placed.join(', ')} in place; what was there is in ${swapped.aside}`);
       return swapped;

@@ -52,7 +52,8 @@ export async function recoverDataCorruption({ instance }: { readonly instance: s
     let told = `${choice.text} Loses: ${choice.loses}`;
     if (proven) {
       story.phase('recovering');
-      const swapped = await withPatience('swapIn', () => steps.swapIn(subject, proven.built), {
+      const wasRunning = found.runningWith !== undefined;
+      const swapped = await withPatience('swapIn', () => steps.swapIn(subject, proven.built, wasRunning), {
         ...patience,
         alreadyDone: () => 'What was chosen is built and was loaded by a server of our own.',
       });

@@ -12,6 +12,12 @@ export interface SwappedIn {
   readonly placed: readonly string[];
 }
 
+const asideOf = (dir: string, id: string): string => join(dir, `rewind-aside-${id}`);
+const doneIn = (aside: string): string => join(aside, '.rewind-done');
+
+/** Whether the swap of this incident was ended by an earlier call. */
+export const isSwappedIn = (dir: string, id: string): Promise<boolean> => exists(doneIn(asideOf(dir, id)));
+
 /**
  * Gives a stopped server the files that were built and proven. What it has is moved into a folder beside, never deleted.
  * The new files are whole and on disk before the first of the old ones moves; killed anywhere, the same call ends it.
@@ -28,8 +34,8 @@ export async function swapIn(
   io: StepIO,
 ): Promise<SwappedIn> {
   const incoming = join(dir, `.rewind-incoming-${id}`);
-  const aside = join(dir, `rewind-aside-${id}`);
-  const done = join(aside, '.rewind-done');
+  const aside = asideOf(dir, id);
+  const done = doneIn(aside);
   const placed = [...new Set(built.files.map(({ path }) => path.split('/')[0] as string))];
   if (await exists(done)) {
     await rm(incoming, { recursive: true, force: true });
