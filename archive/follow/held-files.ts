@@ -71,7 +71,11 @@ export class HeldFiles {
     const linked = await this.#link(path, temporary);
     if (linked === undefined) return undefined;
     const handle = await open(linked ? temporary : path, 'r').catch(() => undefined);
-    if (!handle) return undefined;
+    if (!handle) {
+      // It may be linked and not read, or no descriptor is left: each look would leave a link to what Redis has deleted.
+      if (linked) await unlink(temporary).catch(() => undefined);
+      return undefined;
+    }
     const ino = String((await handle.stat({ bigint: true })).ino);
     const target = join(this.#folder, `${ino}-${letters[file.type]}${file.seq}-${file.name}`);
     const named = linked && (await rename(temporary, target).then(...isThere));
