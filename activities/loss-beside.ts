@@ -18,7 +18,7 @@ export interface LossSignal extends ToldLoss {
   readonly sentence: string;
   readonly next: string;
   /** What a runbook that is begun for it is asked for beside its instance. */
-  readonly asked: { readonly to?: string };
+  readonly asked: ReturnType<typeof askedOfRunbook>;
 }
 
 /** What is being stored or told when a step ends is waited for so long, in ms. */
@@ -57,7 +57,7 @@ export function lossBeside(
         // Whichever run is the present one.
         const run = client.workflow.getHandle(workflowId);
         const onLoss = loss.late ? 'alert' : (archive?.onLoss ?? 'alert');
-        const asked = askedOfRunbook(loss) ?? {};
+        const asked = askedOfRunbook(loss);
         await run.signal<[LossSignal]>('lossNoticed', { ...loss, onLoss, sentence, next, asked });
       },
       changedBy: async () => {

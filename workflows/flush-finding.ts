@@ -36,7 +36,7 @@ interface Finding {
   readonly story: RunStory;
   readonly steps: RestoreSteps;
   readonly evidence: EvidenceSteps;
-  readonly input: Omit<RestoreInput, 'into' | 'match' | 'db'>;
+  readonly input: Omit<RestoreInput, 'into' | 'match' | 'db'> & { readonly lossNotBefore?: string };
 }
 
 /** Before the flush, or the newest proven backup where nobody can tell when that was. */
@@ -58,7 +58,9 @@ export async function findWhatWasLost(
     'findBackup',
     async ({ to }: { to: string }) => {
       const options =
-        to === BEFORE_FLUSH ? { before: timeOfLoss(evidence), lossNotBefore: lossNotBefore(evidence) } : {};
+        to === BEFORE_FLUSH
+          ? { before: timeOfLoss(evidence), lossNotBefore: lossNotBefore(evidence, input.lossNotBefore) }
+          : {};
       const found = await steps.findPoint(to, options);
       // With the archive it is the state right before the flush, and not the last backup.
       moment = 'moment' in found ? found.moment : undefined;
@@ -120,11 +122,17 @@ export function plannedParts(
 /** Clients and the slow log have whole seconds. */
 const SECONDS_UNSURE = 2;
 
-/** A flush that the archive saw before this is not the one that Redis knows of. */
-function lossNotBefore({ when, by }: FlushEvidence): string | undefined {
+/**
+ * A flush that the archive saw before this is not the one that is meant: that which Redis knows of, or that which was told.
+ *
+ * @param told ISO 8601: Redis knows nothing of a mass DEL, and may know of an older flush
+ */
+function lossNotBefore({ when, by }: FlushEvidence, told: string | undefined): string | undefined {
   const last = by.find(({ at, refused }) => at !== undefined && !refused)?.at;
-  const earliest = when.exact ? (last ?? when.earliest) : when.earliest;
-  return earliest && new Date(Date.parse(earliest) - SECONDS_UNSURE * 1_000).toISOString();
+  const times = [when.exact ? (last ?? when.earliest) : when.earliest, told].flatMap((at) =>
+    at === undefined || Number.isNaN(Date.parse(at)) ? [] : [Date.parse(at)],
+  );
+  return times.length === 0 ? undefined : new Date(Math.max(...times) - SECONDS_UNSURE * 1_000).toISOString();
 }
 
 /**

@@ -21,6 +21,8 @@ export interface RecoverAccidentalFlushInput {
   readonly instance: string;
   /** `before-flush` (default), `latest`, a backup's id; of the archive a time (ISO 8601) or a position. */
   readonly to?: string;
+  /** Of `before-flush`: what was lost was all there then, ISO 8601. Default: what Redis itself knows of its last flush. */
+  readonly lossNotBefore?: string;
   /** Default true: nobody writes until the data is back. */
   readonly fence?: boolean;
   /** `keep-live` (default), `take-backup` or, with an archive, `replay`: what stands at the gate as the default. */

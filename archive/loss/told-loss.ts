@@ -56,19 +56,26 @@ export function sentenceOfLoss(loss: Pick<ToldLoss, 'kind' | 'command' | 'keysLo
 /** Whether it leaves a command in the file: the state right before it is found by that. */
 export const leavesCommand = (kind: string): boolean => ['flush', 'swap', 'mass-delete'].includes(kind);
 
-/** What the runbook is asked for; undefined: the state right before the newest destructive command. */
-export function askedOfRunbook({
-  kind,
-  good,
-}: {
-  readonly kind: string;
-  readonly good?: GoodMoment;
-}): { to: string } | undefined {
-  return leavesCommand(kind) || !good ? undefined : { to: String(good.position) };
+/** Right before it, where no command in the file says it. */
+function momentOfLoss({ kind, good }: Pick<ToldLoss, 'good'> & { readonly kind: string }): string | undefined {
+  return leavesCommand(kind) || !good ? undefined : String(good.position);
+}
+
+/**
+ * What the runbook is asked for beside its instance: a position, or the state right before the newest destructive command that
+ * is not older than the loss. That command may be known for one only seconds later, as a mass removal is.
+ */
+export function askedOfRunbook(loss: Pick<ToldLoss, 'kind' | 'good' | 'goodMs'>): {
+  readonly to?: string;
+  readonly lossNotBefore?: string;
+} {
+  const to = momentOfLoss(loss);
+  if (to !== undefined) return { to };
+  return leavesCommand(loss.kind) ? { lossNotBefore: new Date(loss.goodMs).toISOString() } : {};
 }
 
 /** The command that a person types next. */
 export function nextAfterLoss(instance: string, loss: { readonly kind: string; readonly good?: GoodMoment }): string {
-  const asked = askedOfRunbook(loss);
-  return `rewind runbook accidental-flush ${instance}${asked ? ` --to ${asked.to}` : ''}`;
+  const to = momentOfLoss(loss);
+  return `rewind runbook accidental-flush ${instance}${to === undefined ? '' : ` --to ${to}`}`;
 }

@@ -8,7 +8,7 @@ import { followable, until } from '../support/archive.ts';
 import { dataDigest, debugAllowed } from '../support/data-digest.ts';
 import { connectTo } from '../support/dataset.ts';
 import { type Deployment, startDeployment } from '../support/deployment.ts';
-import { approve, TOLD_APART_MS, untilAsked } from '../support/flush-incident.ts';
+import { approve, untilAsked } from '../support/flush-incident.ts';
 import { type RedisServer, startRedis } from '../support/servers.ts';
 import { type TemporaryFolder, temporaryFolder } from '../support/temporary-folder.ts';
 
@@ -99,8 +99,6 @@ test(
   patient,
   async () => {
     await watched('orders', orders);
-    await on.backup('orders');
-    await sleep(TOLD_APART_MS);
     const digest = await dataDigest(orders);
     const live = await connectTo(orders);
     const names = namesOf('cart', CARTS);

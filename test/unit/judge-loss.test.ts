@@ -149,7 +149,11 @@ test('a sample is read from INFO, and none while the server loads', () => {
 
 test('a command is undone from right before it, any other loss from the moment that is pinned', () => {
   const good = { timeline: 1, position: 214 };
-  expect(askedOfRunbook({ kind: 'flush', good })).toBeUndefined();
+  const goodMs = Date.parse('2026-11-23T20:50:00Z');
+  // Which command it was may show later: an older one is not meant.
+  expect(askedOfRunbook({ kind: 'mass-delete', good, goodMs })).toEqual({ lossNotBefore: '2026-11-23T20:50:00.000Z' });
+  expect(askedOfRunbook({ kind: 'older', good, goodMs })).toEqual({ to: '214' });
+  expect(askedOfRunbook({ kind: 'shrank', goodMs })).toEqual({});
   expect(nextAfterLoss('orders', { kind: 'came-back-empty', good })).toBe(
     'rewind runbook accidental-flush orders --to 214',
   );
