@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { shipTailBeforeStart } from '../archive/follow/ship-tail.ts';
 import { asOwnChange } from '../archive/loss/own-change.ts';
+import { holdPlaced } from '../backup/identity-check.ts';
 import type { InstanceContext } from '../backup/instance-context.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { readArchiveEnd } from '../incident/crash/archive-end.ts';
@@ -139,7 +140,9 @@ export function crashedHostActivities(contextOf: (subject: Subject) => Promise<I
         const path = await stageDump(repository, restoreFolder(home, subject.restoreId), point, io);
         const dump = { path, sha256: point.sha256, restoreId: subject.restoreId };
         const place = () => placeDump(context, dump, point.server, io);
-        return asOwnChange(context, 'restore', place);
+        const replaced = await asOwnChange(context, 'restore', place);
+        await holdPlaced(context);
+        return replaced;
       }),
 
     /** Gives the stopped server what another one holds at this moment. */
@@ -150,7 +153,9 @@ export function crashedHostActivities(contextOf: (subject: Subject) => Promise<I
         await mkdir(folder, { recursive: true, mode: 0o700 });
         const path = await receiveDumpFrom(await askedOf(context), address, folder, io);
         const dump = { path, restoreId: subject.restoreId };
-        return asOwnChange(context, 'restore', () => placeDump(context, dump, server, io));
+        const replaced = await asOwnChange(context, 'restore', () => placeDump(context, dump, server, io));
+        await holdPlaced(context);
+        return replaced;
       }),
 
     warmUp: (subject: Subject): Promise<boolean> => runStep(async (io) => warmUp(await contextOf(subject), io)),

@@ -38,6 +38,15 @@ export async function checkIdentity(context: InstanceContext, replicationIds: re
   return identity.id;
 }
 
+/**
+ * A person chose what this server starts on, from the copies of this instance: it is the instance, though neither its history
+ * says so nor an agent that is new on its machine, the one before having been lost with the data.
+ */
+export async function holdPlaced(context: InstanceContext): Promise<void> {
+  const recorded = await readIdentity(context.repository, context.policy.instance);
+  if (recorded) await holdIdentity(context, { id: recorded.id, address: addressOf(context.target) });
+}
+
 /** The same question without an answer that is kept: for those who only look. */
 export async function judgeServer(
   context: InstanceContext,

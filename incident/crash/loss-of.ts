@@ -20,6 +20,11 @@ export function lossOf(
   if (!death)
     return { loses: `The writes after ${timeWords(safeUntil.at)} that ${which}; when the node died is not known.` };
   const losesSeconds = Math.max(0, Math.round((Date.parse(death.at) - Date.parse(safeUntil.at)) / 1000));
+  if (losesSeconds === 0 && !death.exact) {
+    // As far as anybody saw it alive all is there; how long it wrote after that nobody knows.
+    const loses = `The writes after ${timeWords(safeUntil.at)} that ${which}; nothing shows how long it lived after that.`;
+    return { loses, losesSeconds };
+  }
   const span =
     losesSeconds === 0 ? 'less than a second' : `${durationWords(losesSeconds)}${death.exact ? '' : ' or more'}`;
   return { loses: `Writes of ${span} before its death that ${which}.`, losesSeconds };

@@ -49,6 +49,14 @@ export function lossWindow(facts: CrashFacts, choice: CrashChoice | undefined): 
     };
   }
   const seconds = Math.max(0, (Date.parse(death.at) - Date.parse(from.at)) / 1000);
+  if (seconds < 1 && !death.exact) {
+    return {
+      from: from.at,
+      to: death.at,
+      sentence: `Writes after ${timeWords(from.at)} (${from.source}) may be lost; nothing shows how long it lived after that.`,
+      unknown,
+    };
+  }
   return {
     from: from.at,
     to: death.at,

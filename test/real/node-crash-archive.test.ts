@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectRedis } from '../../redis/connection.ts';
@@ -42,5 +42,34 @@ describe('Redis was killed -9, and what it had on the disk is gone', () => {
     await approve(run, waiting, 'archive');
     expect(await run.result()).toMatchObject({ kind: 'node-crash', recovered: true });
     expect(await dataDigest(redis)).toBe(digest);
+  });
+
+  it('and where its agent was lost with it, a new one on an empty machine goes on, and nobody has to adopt the server', {
+    timeout,
+  }, async () => {
+    const { redis, on } = scene;
+    const { deployment } = on;
+    const live = await connectRedis({ url: `redis://127.0.0.1:${redis.port}` });
+    await live.set('last', 'before the machine was lost');
+    const digest = await dataDigest(redis);
+    await scene.shipped('before the machine was lost');
+    const pid = Number(/process_id:(\d+)/.exec(await live.info('server'))?.[1]);
+    for (const each of [deployment.pid('host'), pid]) process.kill(each, 'SIGKILL');
+    live.disconnect();
+    await rm(join(redis.dir, 'appendonlydir'), { recursive: true });
+    await rm(deployment.home('host'), { recursive: true, maxRetries: 10 });
+    await mkdir(join(deployment.home('host'), 'tmp'), { recursive: true });
+    await deployment.start('host');
+
+    const run = await deployment.client.workflow.start('recoverNodeCrash', {
+      taskQueue: 'rewind',
+      workflowId: 'node-crash/orders',
+      args: [{ instance: 'orders' }],
+    });
+    const waiting = await untilAsked(run, undefined, patienceMs);
+    await approve(run, waiting, 'archive');
+    expect(await run.result()).toMatchObject({ recovered: true });
+    expect(await dataDigest(redis)).toBe(digest);
+    expect(await deployment.backup('orders')).toMatchObject({ backup: { state: 'verified' } });
   });
 });
