@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { closeLosses } from '../archive/loss/loss-record.ts';
 import { asOwnChange } from '../archive/loss/own-change.ts';
 import type { InstanceContext } from '../backup/instance-context.ts';
@@ -44,7 +45,8 @@ export function evidenceActivities(contextOf: (subject: Subject) => Promise<Inst
       runStep(async () => {
         const context = await contextOf(subject);
         const login = await loginOf(context, subject);
-        const swap = () => withRedis(login, (redis) => swapBack(redis, databases, wanted));
+        const note = join(restoreFolder(context.home, subject.restoreId), 'swap-back.json');
+        const swap = () => withRedis(login, (redis) => swapBack(redis, databases, wanted, note));
         return asOwnChange(context, 'undo', swap).catch((error: unknown) => {
           throw subject.fenceId === undefined ? error : untilFencedAgain(error);
         });

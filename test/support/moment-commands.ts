@@ -64,7 +64,8 @@ export function momentCommands(random: Random): readonly (() => SentCommand)[] {
     () => ['LPOP', key('l')],
     () => ['RPOP', key('l'), random.between(1, 3)],
     () => ['LINSERT', key('l'), 'BEFORE', 'plain', value()],
-    () => ['LSET', key('l'), random.below(3), value()],
+    // From its end: any list has that, so that some of them are taken.
+    () => ['LSET', key('l'), -1 - random.below(2), value()],
     () => ['LTRIM', key('l'), 0, 30],
     () => ['LREM', key('l'), 1, value()],
     () => ['RPOPLPUSH', key('l'), key('l')],
