@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RewindError } from '../errors/rewind-error.ts';
 import { addressOf } from '../redis/connection.ts';
-import { prepareEnd } from './last-save.ts';
+import { endWith } from './last-save.ts';
 import { askLoadState } from './loading-progress.ts';
 import { lastLogLines, logLength, reasonIn } from './log-words.ts';
 import { runToSuccess } from './run-command.ts';
@@ -33,17 +33,18 @@ export function commandService(
     },
     async stop(io, options) {
       if ((await state()) === 'stopped') return;
-      await prepareEnd(around.target, options?.lastSave ?? 'as-configured');
-      await runToSuccess(stop, io.signal);
-      for (const deadline = performance.now() + stopPatienceMs; (await state()) === 'running'; ) {
-        if (performance.now() > deadline) {
-          throw new RewindError(
-            'HOST_SERVER_NOT_STOPPED',
-            `${stop.join(' ')} succeeded, and Redis at ${addressOf(around.target)} still answers.`,
-          );
+      await endWith(options?.lastSave ?? 'as-configured', around.target, async () => {
+        await runToSuccess(stop, io.signal);
+        for (const deadline = performance.now() + stopPatienceMs; (await state()) === 'running'; ) {
+          if (performance.now() > deadline) {
+            throw new RewindError(
+              'HOST_SERVER_NOT_STOPPED',
+              `${stop.join(' ')} succeeded, and Redis at ${addressOf(around.target)} still answers.`,
+            );
+          }
+          await sleep(pollMs, undefined, { signal: io.signal });
         }
-        await sleep(pollMs, undefined, { signal: io.signal });
-      }
+      });
     },
     async lastExit() {
       if ((await state()) === 'running') return undefined;

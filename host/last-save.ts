@@ -5,19 +5,35 @@ import { askLoadState } from './loading-progress.ts';
 import type { LastSave } from './service.ts';
 
 /**
- * Sees to it that the server writes a last dump, or none, when it is told to end: whoever ends it (systemd, a command, a
- * signal) cannot say so. Nothing of it outlives the server: a setting made live is gone with it.
+ * Ends the server, having seen to it that it writes a last dump, or none: whoever ends it (systemd, a command, a signal) cannot
+ * say so. A setting made live is gone with the server; where that does not end it is put back.
  *
- * @throws HOST_SERVER_NOT_STOPPED when the save that was asked for fails: the server goes on
+ * @param end returns when the server has ended
+ * @throws HOST_SERVER_NOT_STOPPED when the save that was asked for fails: the server goes on; what `end` throws
  */
-export async function prepareEnd(target: RedisTarget, lastSave: LastSave): Promise<void> {
-  if (lastSave === 'as-configured') return;
+export async function endWith(lastSave: LastSave, target: RedisTarget, end: () => Promise<void>): Promise<void> {
+  const savePoints = await prepareEnd(target, lastSave);
+  try {
+    await end();
+  } catch (error) {
+    // One that has ended all the same does not answer any more.
+    if (savePoints) {
+      await withRedis(target, (redis) => redis.config('SET', 'save', savePoints)).catch(() => undefined);
+    }
+    throw error;
+  }
+}
+
+/** @returns the save points that it took away */
+async function prepareEnd(target: RedisTarget, lastSave: LastSave): Promise<string | undefined> {
+  if (lastSave === 'as-configured') return undefined;
   // One that still loads has nothing to save, and does not.
-  if ((await askLoadState(target)).state === 'loading') return;
-  await withRedis(target, async (redis) => {
+  if ((await askLoadState(target)).state === 'loading') return undefined;
+  return withRedis(target, async (redis) => {
     if (lastSave === 'never') {
+      const [, savePoints] = (await redis.config('GET', 'save')) as string[];
       await redis.config('SET', 'save', '');
-      return;
+      return savePoints;
     }
     await redis.save().catch(async (cause: Error) => {
       const info = await readInfo(redis, 'persistence');
@@ -28,5 +44,6 @@ export async function prepareEnd(target: RedisTarget, lastSave: LastSave): Promi
         { cause },
       );
     });
+    return undefined;
   });
 }

@@ -9,7 +9,7 @@ import { findOnPath } from '../process/program-path.ts';
 import { addressOf } from '../redis/connection.ts';
 import { beginStart, endStart, findBegun } from './begun-start.ts';
 import { wasKilledForMemory } from './kernel-log.ts';
-import { prepareEnd } from './last-save.ts';
+import { endWith } from './last-save.ts';
 import { askLoadState } from './loading-progress.ts';
 import { lastLogLines, logLength, reasonIn } from './log-words.ts';
 import { changeRecord, type ProcessRecord, readRecord, recordSettled } from './process-record.ts';
@@ -128,21 +128,22 @@ export function processService(
     async stop(io, options) {
       const record = await recorded();
       if (record === undefined || !runs(record)) return refuseStranger('stop it');
-      await prepareEnd(around.target, options?.lastSave ?? 'as-configured');
-      await changeRecord(recordPath, (now) => now && { ...now, told: true });
-      const since = await logLength(logFile);
-      // Between the look and the signal the pid could only have been taken by a process started in that moment.
-      if (isAlive(record.pid, record.identity)) process.kill(record.pid, 'SIGTERM');
-      for (const deadline = performance.now() + stopPatienceMs; isAlive(record.pid, record.identity); ) {
-        const words = (await lines(since)).find((line) => /can't exit|Errors trying to shut down/i.test(line));
-        if (words !== undefined || performance.now() > deadline) {
-          throw new RewindError(
-            'HOST_SERVER_NOT_STOPPED',
-            `Redis (pid ${record.pid}) was told to end and still runs${words ? `: ${words}` : ''}.`,
-          );
+      await endWith(options?.lastSave ?? 'as-configured', around.target, async () => {
+        await changeRecord(recordPath, (now) => now && { ...now, told: true });
+        const since = await logLength(logFile);
+        // Between the look and the signal the pid could only have been taken by a process started in that moment.
+        if (isAlive(record.pid, record.identity)) process.kill(record.pid, 'SIGTERM');
+        for (const deadline = performance.now() + stopPatienceMs; isAlive(record.pid, record.identity); ) {
+          const words = (await lines(since)).find((line) => /can't exit|Errors trying to shut down/i.test(line));
+          if (words !== undefined || performance.now() > deadline) {
+            throw new RewindError(
+              'HOST_SERVER_NOT_STOPPED',
+              `Redis (pid ${record.pid}) was told to end and still runs${words ? `: ${words}` : ''}.`,
+            );
+          }
+          await sleep(pollMs, undefined, { signal: io.signal });
         }
-        await sleep(pollMs, undefined, { signal: io.signal });
-      }
+      });
     },
     async lastExit(): Promise<LastExit | undefined> {
       await recordSettled(recordPath);

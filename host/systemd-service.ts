@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RewindError } from '../errors/rewind-error.ts';
-import { prepareEnd } from './last-save.ts';
+import { endWith } from './last-save.ts';
 import { lastLogLines, logLength, reasonIn, withoutNames } from './log-words.ts';
 import { runCommand, runToSuccess } from './run-command.ts';
 import type { HostService, LastExit, ServiceState, ServiceSurroundings } from './service.ts';
@@ -66,14 +66,15 @@ export function systemdService(unit: string, around: ServiceSurroundings): HostS
     },
     async stop(io, options) {
       if ((await state()) !== 'running') return;
-      await prepareEnd(around.target, options?.lastSave ?? 'as-configured');
-      await runToSuccess(systemctl('stop', unit), io.signal);
-      for (const deadline = performance.now() + stopPatienceMs; (await state()) === 'running'; ) {
-        if (performance.now() > deadline) {
-          throw new RewindError('HOST_SERVER_NOT_STOPPED', `systemd stopped ${unit}, and it is running again.`);
+      await endWith(options?.lastSave ?? 'as-configured', around.target, async () => {
+        await runToSuccess(systemctl('stop', unit), io.signal);
+        for (const deadline = performance.now() + stopPatienceMs; (await state()) === 'running'; ) {
+          if (performance.now() > deadline) {
+            throw new RewindError('HOST_SERVER_NOT_STOPPED', `systemd stopped ${unit}, and it is running again.`);
+          }
+          await sleep(pollMs, undefined, { signal: io.signal });
         }
-        await sleep(pollMs, undefined, { signal: io.signal });
-      }
+      });
     },
     async lastExit(): Promise<LastExit | undefined> {
       const now = await show();

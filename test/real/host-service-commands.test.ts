@@ -114,6 +114,18 @@ test('a stop command that stops nothing is not believed', async () => {
   expect(await service.state()).toBe('running');
 });
 
+test('a server that could not be stopped keeps the save points that it had', async () => {
+  const made = await daemonized();
+  await made.service.start(io);
+  const savePoints = () =>
+    withRedis(made.target, async (redis) => ((await redis.config('GET', 'save')) as string[])[1]);
+  await withRedis(made.target, (redis) => redis.config('SET', 'save', '3600 1 300 100'));
+  const service = serviceOf({ command: { start: made.start, stop: ['false'] } }, made.around);
+  await expect(service.stop(io, { lastSave: 'never' })).rejects.toMatchObject({ code: 'HOST_COMMAND_FAILED' });
+  expect(await savePoints()).toBe('3600 1 300 100');
+  await made.service.stop(io, { lastSave: 'never' });
+});
+
 test('a server that answers and refuses the login is no server that has not started', async () => {
   const server = await startRedis({ password: randomPassword() });
   undo.push(() => server.stop());
