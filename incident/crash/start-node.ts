@@ -8,7 +8,12 @@ import type { StepIO } from '../../process/step-io.ts';
 import { addressOf, withRedis } from '../../redis/connection.ts';
 import { keysOf, readInfo, serverVersion } from '../../redis/info.ts';
 import { listBackups } from '../../repository/catalogue.ts';
-import { type ReplacedFiles, recoverReplacement, replaceServerFiles } from '../../restore/files/replace-files.ts';
+import {
+  type ReplacedFiles,
+  recoverReplacement,
+  replacedBy,
+  replaceServerFiles,
+} from '../../restore/files/replace-files.ts';
 import { whatIsLoaded } from '../../restore/files/what-is-loaded.ts';
 import { findServers } from '../../sandbox/servers.ts';
 import { serviceBeside, settingsBeside } from './crash-site.ts';
@@ -67,6 +72,10 @@ export async function placeDump(
     throw new RewindError('CRASH_FILES_UNKNOWN', message);
   }
   const service = serviceBeside(context, settings.logFile);
+  const isRunning = async () => (service ? (await service.state()) === 'running' : isAnswering(context));
+  // Begun again after a later step failed: it runs on these very files, and what it took since is in its memory.
+  const there = (await isRunning()) ? await replacedBy(settings.dir, dump.restoreId) : undefined;
+  if (there) return there;
   // Its memory is worth less than the files that replace it: a last save would write over them.
   await service?.stop(io, { lastSave: 'never' });
   return replaceServerFiles(
@@ -80,7 +89,7 @@ export async function placeDump(
       dbfilename: settings.dbfilename,
       appendfilename: settings.appendfilename,
       appenddirname: settings.appenddirname,
-      isRunning: async () => (service ? (await service.state()) === 'running' : isAnswering(context)),
+      isRunning,
     },
     io,
   );

@@ -96,6 +96,12 @@ export async function replaceServerFiles(request: ReplaceRequest, io: StepIO): P
   return reportOf(dir, await swap(dir, swapping));
 }
 
+/** What this very restore has placed here already; undefined where it has not. */
+export async function replacedBy(dir: string, restoreId: string): Promise<ReplacedFiles | undefined> {
+  const journal = await readJournal<ReplaceJournal>(join(dir, journalFile));
+  return journal?.state === 'replaced' && journal.restoreId === restoreId ? reportOf(dir, journal) : undefined;
+}
+
 /** The folder may have gone with the data; what it was in has to be there, else its disk may be what is missing. */
 async function makeAgain(dir: string): Promise<void> {
   const made = await mkdir(dir, { mode: 0o750 }).then(
