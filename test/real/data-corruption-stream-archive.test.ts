@@ -42,7 +42,7 @@ test('the dump of a Redis that is archived by replication has rotted: the archiv
     args: [{ instance: 'orders' }],
   });
   const waiting = await untilAsked(run, undefined, patienceMs);
-  expect(waiting.gate?.summary).toMatch(/dump\.rdb.* is damaged at byte \d+/);
+  expect(waiting.gate?.summary).toMatch(/dump\.rdb.* is damaged/);
   expect(waiting.gate?.default).toBe('archive');
   await approve(run, waiting, 'archive');
   expect(await run.result()).toMatchObject({ kind: 'data-corruption', recovered: true });

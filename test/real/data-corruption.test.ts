@@ -53,7 +53,8 @@ describe('the dump of a stopped Redis has rotted', () => {
       .poll(async () => run.query<Progress>('progress').catch(() => undefined), { timeout: 120_000, interval: 250 })
       .toMatchObject({ phase: 'waiting-for-approval' });
     const { gate } = await run.query<Progress>('progress');
-    expect(gate?.summary).toMatch(/dump\.rdb.* is damaged at byte \d+/);
+    // Which bytes these are is by the server's hash seed: within a value only the checksum tells, and no byte.
+    expect(gate?.summary).toMatch(/dump\.rdb.* is damaged at byte -?\d+/);
     expect(gate?.choices.map(({ id }) => id)).toEqual(expect.arrayContaining([`backup:${backupId}`, 'salvage']));
     await run.executeUpdate('approve', {
       args: [{ approver: 'a test', plan: gate?.plan, choice: `backup:${backupId}` }],
