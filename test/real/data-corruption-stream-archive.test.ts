@@ -33,7 +33,8 @@ test('the dump of a Redis that is archived by replication has rotted: the archiv
   await scene.shipped('after the dump');
   await redis.kill9();
   const dump = await open(join(redis.dir, 'dump.rdb'), 'r+');
-  await dump.write(Buffer.alloc(64), 0, 64, (await dump.stat()).size >> 1);
+  // Half of it: bytes that differ may lie within a value, which only the checksum tells.
+  await dump.truncate((await dump.stat()).size >> 1);
   await dump.close();
 
   const run = await on.deployment.client.workflow.start('recoverDataCorruption', {
