@@ -139,10 +139,7 @@ export function crashedHostActivities(contextOf: (subject: Subject) => Promise<I
         const { repository, home } = context;
         const path = await stageDump(repository, restoreFolder(home, subject.restoreId), point, io);
         const dump = { path, sha256: point.sha256, restoreId: subject.restoreId };
-        const place = () => placeDump(context, dump, point.server, io);
-        const replaced = await asOwnChange(context, 'restore', place);
-        await holdPlaced(context);
-        return replaced;
+        return place(context, dump, point.server, io);
       }),
 
     /** Gives the stopped server what another one holds at this moment. */
@@ -153,13 +150,18 @@ export function crashedHostActivities(contextOf: (subject: Subject) => Promise<I
         await mkdir(folder, { recursive: true, mode: 0o700 });
         const path = await receiveDumpFrom(await askedOf(context), address, folder, io);
         const dump = { path, restoreId: subject.restoreId };
-        const replaced = await asOwnChange(context, 'restore', () => placeDump(context, dump, server, io));
-        await holdPlaced(context);
-        return replaced;
+        return place(context, dump, server, io);
       }),
 
     warmUp: (subject: Subject): Promise<boolean> => runStep(async (io) => warmUp(await contextOf(subject), io)),
   };
+}
+
+/** Files of the instance's own for its server: no loss to who watches it, and the same instance to its agent. */
+async function place(...[context, ...placing]: Parameters<typeof placeDump>): Promise<ReplacedFiles> {
+  const replaced = await asOwnChange(context, 'restore', () => placeDump(context, ...placing));
+  await holdPlaced(context);
+  return replaced;
 }
 
 async function askedOf({ target, policy, sentinel }: InstanceContext): Promise<CopiesAsked> {

@@ -45,8 +45,8 @@ export function evidenceActivities(contextOf: (subject: Subject) => Promise<Inst
       runStep(async () => {
         const context = await contextOf(subject);
         const login = await loginOf(context, subject);
-        const note = join(restoreFolder(context.home, subject.restoreId), 'swap-back.json');
-        const swap = () => withRedis(login, (redis) => swapBack(redis, databases, wanted, note));
+        const journal = join(restoreFolder(context.home, subject.restoreId), 'swap-back.json');
+        const swap = () => withRedis(login, (redis) => swapBack(redis, databases, wanted, journal));
         return asOwnChange(context, 'undo', swap).catch((error: unknown) => {
           throw subject.fenceId === undefined ? error : untilFencedAgain(error);
         });

@@ -32,6 +32,11 @@ export function keysOf(info: Info): number {
   return keys;
 }
 
+/** How often a command was called, from the Commandstats section (`cmdstat_swapdb:calls=…`; a subcommand as `config|set`). */
+export function callsOf(info: Info, command: string): number {
+  return Number(/calls=(\d+)/.exec(info[`cmdstat_${command}`] ?? '')?.[1] ?? 0);
+}
+
 /** The fork and its version: Valkey answers `redis_version:7.2.4` for compatibility beside its own. */
 export function serverVersion(info: Info): { name: 'redis' | 'valkey'; version: string } {
   return info.server_name === 'valkey' || info.valkey_version

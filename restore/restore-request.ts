@@ -2,6 +2,7 @@ import { isAbsolute, normalize } from 'node:path';
 import { INSTANCE_NAME } from '../config/schema.ts';
 import { RewindError } from '../errors/rewind-error.ts';
 import { timeOfBackupId } from '../repository/layout.ts';
+import { momentAsked } from './restore-point.ts';
 
 /** What happens to keys that are in the backup and live as well. `replace-all`: everything live goes first. */
 export const CONFLICT_RULES = ['keep-live', 'take-backup', 'replace-all'] as const;
@@ -106,7 +107,8 @@ function parseTo(to: unknown): string {
   if (count !== undefined) {
     return new Date(Date.now() - Number(count) * unitMs[unit as keyof typeof unitMs]).toISOString();
   }
-  if (to === 'latest' || to === 'before-flush' || /^\d{1,16}$/.test(to) || timeOfBackupId(to)) return to;
+  const asked = momentAsked(to);
+  if ((asked && asked.kind !== 'time') || timeOfBackupId(to)) return to;
   const hasZone = /(?:Z|[+-]\d\d:?\d\d)$/i.test(to);
   if (!hasZone || Number.isNaN(Date.parse(to))) throw invalid('to', accepted);
   return new Date(to).toISOString();

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import { RewindError } from '../../errors/rewind-error.ts';
 import { connectRedis, type RedisTarget } from '../../redis/connection.ts';
-import { infoNumber, keysOf, parseInfo, serverVersion } from '../../redis/info.ts';
+import { callsOf, infoNumber, keysOf, parseInfo, serverVersion } from '../../redis/info.ts';
 
 /** What a server says of itself, as far as the archive asks. */
 export interface ServerSigns {
@@ -108,7 +108,6 @@ export class ServerWatch {
 }
 
 const switching = ['config|set', 'replicaof', 'slaveof', 'failover'];
-const callsIn = (stat = ''): number => Number(/calls=(\d+)/.exec(stat)?.[1] ?? 0);
 
 /** From an INFO of `sections`. */
 export function signsIn(text: string): ServerSigns {
@@ -127,7 +126,7 @@ export function signsIn(text: string): ServerSigns {
     expiredKeys: (infoNumber(info, 'expired_keys') ?? 0) + (infoNumber(info, 'evicted_keys') ?? 0),
     aofOn: info.aof_enabled === '1',
     rewriting: info.aof_rewrite_in_progress === '1' || info.aof_rewrite_scheduled === '1',
-    switches: switching.reduce((sum, command) => sum + callsIn(info[`cmdstat_${command}`]), 0),
+    switches: switching.reduce((sum, command) => sum + callsOf(info, command), 0),
     ...(aofBytes === undefined ? {} : { aofBytes }),
     ...(aofBaseBytes === undefined ? {} : { aofBaseBytes }),
   };

@@ -10,7 +10,7 @@ let folder: TemporaryFolder;
 let server: RedisServer;
 let redis: Redis;
 let incident = 0;
-const note = () => join(folder.path, `${incident}`, 'swap-back.json');
+const journal = () => join(folder.path, `${incident}`, 'swap-back.json');
 
 beforeAll(async () => {
   folder = await temporaryFolder('swap-back');
@@ -39,9 +39,9 @@ beforeEach(() => redis.select(0));
 
 test('databases with as many keys as each other are exchanged, and once only', async () => {
   await swapped(3, 3);
-  expect(await swapBack(redis, [0, 1], 3, note())).toBe(true);
+  expect(await swapBack(redis, [0, 1], 3, journal())).toBe(true);
   expect(await isBack()).toBe(true);
-  expect(await swapBack(redis, [0, 1], 3, note())).toBe(false);
+  expect(await swapBack(redis, [0, 1], 3, journal())).toBe(false);
   expect(await isBack()).toBe(true);
 });
 
@@ -49,16 +49,16 @@ test('an attempt that was written down, and that Redis has not carried out, is m
   await swapped(3, 3);
   await redis.call('ACL', 'SETUSER', 'may-not', 'on', 'nopass', '~*', '+@all', '-swapdb');
   const mayNot = redis.duplicate({ username: 'may-not', password: 'any' });
-  await expect(swapBack(mayNot, [0, 1], 3, note())).rejects.toThrow('NOPERM');
+  await expect(swapBack(mayNot, [0, 1], 3, journal())).rejects.toThrow('NOPERM');
   mayNot.disconnect();
   expect(await isBack()).toBe(false);
-  expect(await swapBack(redis, [0, 1], 3, note())).toBe(true);
+  expect(await swapBack(redis, [0, 1], 3, journal())).toBe(true);
   expect(await isBack()).toBe(true);
 });
 
 test('what somebody else has exchanged already stays', async () => {
   await swapped(5, 1);
   await redis.call('SWAPDB', 0, 1);
-  expect(await swapBack(redis, [0, 1], 5, note())).toBe(false);
+  expect(await swapBack(redis, [0, 1], 5, journal())).toBe(false);
   expect(await isBack()).toBe(true);
 });
