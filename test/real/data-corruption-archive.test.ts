@@ -27,18 +27,6 @@ describe('the append-only file of a Redis that is followed into S3 has rotted', 
   }, timeout);
   afterAll(() => scene?.stop(), timeout);
 
-  /** Writes, with the last of it shipped. @returns what the server holds then */
-  async function write(last: string): Promise<string> {
-    const live = await connectRedis({ url: `redis://127.0.0.1:${redis.port}` });
-    for (let i = 0; i < 200; i++) await live.multi().incr('counter').rpush('list', `${last}:${i}\r\n`).exec();
-    // The list's elements begin like the last write, and are shipped before it.
-    const end = `${last}, whole`;
-    await live.set('last', end);
-    live.disconnect();
-    await scene.shipped(end);
-    return dataDigest(redis);
-  }
-
   async function damage(path: string): Promise<void> {
     const file = await open(path, 'r+');
     await file.write(Buffer.alloc(64), 0, 64, (await file.stat()).size >> 1);
@@ -61,7 +49,7 @@ describe('the append-only file of a Redis that is followed into S3 has rotted', 
     });
 
   it('and the archive gives back all of it, which the gate says first', { timeout }, async () => {
-    const digest = await write('before the first damage');
+    const digest = await scene.write('before the first damage');
     await redis.kill9();
     await damage((await partNames('incr')).at(-1) as string);
     const run = await start('data-corruption/orders');
@@ -82,7 +70,7 @@ describe('the append-only file of a Redis that is followed into S3 has rotted', 
     await expect
       .poll(async () => (await readArchive(repository)).bases.length, { timeout: patienceMs, interval: 1_000 })
       .toBeGreaterThan(before);
-    const digest = await write('before the second damage');
+    const digest = await scene.write('before the second damage');
     await live.call('SHUTDOWN', 'NOSAVE').catch(() => undefined);
     live.disconnect();
     await damage((await partNames('base'))[0] as string);
@@ -96,7 +84,7 @@ describe('the append-only file of a Redis that is followed into S3 has rotted', 
     expect(await run.result()).toMatchObject({ recovered: true });
     expect(await dataDigest(redis)).toBe(digest);
 
-    const now = await write('after both');
+    const now = await scene.write('after both');
     expect(await latestDigest({ repository } as InstanceContext)).toBe(now);
     const { timelines } = await readArchive(repository);
     expect(timelines.slice(1).map(({ why }) => why)).toEqual(timelines.slice(1).map(() => 'restore'));

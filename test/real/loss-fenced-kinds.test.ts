@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { archiveFacts } from '../../cli/status/archive-facts.ts';
 import { followable, until } from '../support/archive.ts';
@@ -91,6 +92,21 @@ async function untilFenced(server: RedisServer): Promise<void> {
   redis.disconnect();
 }
 
+/** The runbook that the loss began, once writes are refused and it waits at its gate. */
+async function untilAtGate(instance: string, server: RedisServer) {
+  await untilFenced(server);
+  const recovering = on.client.workflow.getHandle(`accidental-flush/${instance}`);
+  return { recovering, waiting: await untilAsked(recovering, 'waiting-for-approval', patienceMs) };
+}
+
+/** What was written between the loss and the fence is there, and all else as it was. */
+async function expectAllBack(live: Redis, server: RedisServer, digest: string): Promise<void> {
+  expect(await live.get('came:since')).toBe('stays');
+  await live.del('came:since');
+  expect(await dataDigest(server)).toBe(digest);
+  live.disconnect();
+}
+
 const patient = { timeout: 600_000 };
 const patienceMs = 250_000;
 
@@ -105,16 +121,11 @@ test(
     const deletes = live.pipeline();
     for (let i = 0; i < CARTS; i += 500) deletes.del(names.slice(i, i + 500));
     await deletes.exec();
-    await untilFenced(orders);
-    const recovering = on.client.workflow.getHandle('accidental-flush/orders');
-    const waiting = await untilAsked(recovering, 'waiting-for-approval', patienceMs);
+    const { recovering, waiting } = await untilAtGate('orders', orders);
     expect(waiting.gate?.summary).toContain(`${CARTS} keys of database 0, cart:*`);
     await approve(recovering, waiting, 'keep-live');
     expect(await recovering.result()).toMatchObject({ recovered: true, keys: { restored: CARTS } });
-    expect(await live.get('came:since')).toBe('stays');
-    await live.del('came:since');
-    expect(await dataDigest(orders)).toBe(digest);
-    live.disconnect();
+    await expectAllBack(live, orders, digest);
   },
 );
 
@@ -126,17 +137,12 @@ test(
     const digest = await dataDigest(stock);
     const live = await connectTo(stock);
     await live.call('SWAPDB', '0', '1');
-    await untilFenced(stock);
-    const recovering = on.client.workflow.getHandle('accidental-flush/stock');
-    const waiting = await untilAsked(recovering, 'waiting-for-approval', patienceMs);
+    const { recovering, waiting } = await untilAtGate('stock', stock);
     expect(waiting.gate?.default).toBe('swap-back');
     await approve(recovering, waiting, 'swap-back');
     expect(await recovering.result()).toMatchObject({ recovered: true, keys: { restored: 0 } });
     // What was written since moves with its database.
     await live.select(1);
-    expect(await live.get('came:since')).toBe('stays');
-    await live.del('came:since');
-    expect(await dataDigest(stock)).toBe(digest);
-    live.disconnect();
+    await expectAllBack(live, stock, digest);
   },
 );

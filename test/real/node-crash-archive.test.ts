@@ -22,12 +22,7 @@ describe('Redis was killed -9, and what it had on the disk is gone', () => {
     timeout,
   }, async () => {
     const { redis, on } = scene;
-    const live = await connectRedis({ url: `redis://127.0.0.1:${redis.port}` });
-    for (let i = 0; i < 200; i++) await live.multi().incr('counter').rpush('list', `${i}\r\n`).exec();
-    await live.set('last', 'after the backup');
-    live.disconnect();
-    const digest = await dataDigest(redis);
-    await scene.shipped('after the backup');
+    const digest = await scene.write('after the backup');
     await redis.kill9();
     await rm(join(redis.dir, 'appendonlydir'), { recursive: true });
 

@@ -3,7 +3,7 @@ import { connectRedis } from '../../redis/connection.ts';
 import { openRepository } from '../../repository/open.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { readArchive } from './archive.ts';
-import { debugAllowed } from './data-digest.ts';
+import { dataDigest, debugAllowed } from './data-digest.ts';
 import { fillEveryType } from './dataset.ts';
 import { type S3Deployment, startOnS3 } from './s3-deployment.ts';
 import { type RedisServer, startRedis } from './servers.ts';
@@ -27,6 +27,8 @@ export interface FollowedOnS3 {
   readonly repository: Repository;
   /** Until the archive has these bytes. */
   shipped(text: string): Promise<void>;
+  /** Writes, with the last of it shipped. @returns the digest of what the server holds then */
+  write(last: string): Promise<string>;
   /** With the server that the agent started. */
   stop(): Promise<void>;
 }
@@ -53,15 +55,25 @@ export async function startFollowedOnS3(from: 'file' | 'replication' = 'file'): 
     workflowId: 'ship-aof/orders',
     args: [{ instance: 'orders' }],
   });
+  const shipped = (text: string) =>
+    expect
+      .poll(async () => (await readArchive(repository)).segments.some(({ body }) => Buffer.from(body).includes(text)), {
+        timeout: patienceMs,
+        interval: 1_000,
+      })
+      .toBe(true);
   return {
-    ...{ redis, on, repository },
-    shipped: (text) =>
-      expect
-        .poll(
-          async () => (await readArchive(repository)).segments.some(({ body }) => Buffer.from(body).includes(text)),
-          { timeout: patienceMs, interval: 1_000 },
-        )
-        .toBe(true),
+    ...{ redis, on, repository, shipped },
+    write: async (last) => {
+      const live = await connectRedis({ url: `redis://127.0.0.1:${redis.port}` });
+      for (let i = 0; i < 200; i++) await live.multi().incr('counter').rpush('list', `${last}:${i}\r\n`).exec();
+      // The list's elements begin like the last write, and are shipped before it.
+      const end = `${last}, whole`;
+      await live.set('last', end);
+      live.disconnect();
+      await shipped(end);
+      return dataDigest(redis);
+    },
     stop: async () => {
       await ship.terminate();
       const last = await connectRedis({ url: `redis://127.0.0.1:${redis.port}` }).catch(() => undefined);
